@@ -1,0 +1,1 @@
+"""Docyard: document jobs over one GraphQL API."""

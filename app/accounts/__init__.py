@@ -1,0 +1,1 @@
+"""Who calls: applications (the tenants, which own everything) and their API keys."""

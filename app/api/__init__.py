@@ -1,0 +1,1 @@
+"""One edge: GraphQL and HTTP, and nothing else that speaks them."""

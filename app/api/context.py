@@ -1,0 +1,133 @@
+"""What a resolver is given: who asks, and the service that is asked."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import TypeVar
+from uuid import UUID
+
+import strawberry
+from sqlmodel import SQLModel, col, select
+from starlette.requests import HTTPConnection
+from strawberry.dataloader import DataLoader
+
+from app.accounts.caller import Caller
+from app.accounts.models import ApiKey, Application, Scope
+from app.api.live import Live
+from app.clock import now
+from app.db.engine import Database
+from app.db.work import ReadSession, Work, reading, transaction
+from app.documents.links import MAX_LIFETIME, Action, Links
+from app.documents.models import Document
+from app.documents.store import LocalStore
+from app.jobs.models import Job
+from app.jobs.queue import Doorbell
+from app.settings import Settings
+
+Row = TypeVar("Row", bound=SQLModel)
+
+
+@dataclass(slots=True)
+class Services:
+    """What one API process holds."""
+
+    settings: Settings
+    database: Database
+    bell: Doorbell
+    store: LocalStore
+    links: Links
+    live: Live
+    started_at: datetime = field(default_factory=now)
+
+
+class Loaders:
+    """Rows by id, gathered into one query. Nothing is cached: a subscription lives for hours."""
+
+    def __init__(self, database: Database, caller: Caller) -> None:
+        def own(model: type[Row]) -> DataLoader[UUID, Row | None]:
+            return DataLoader(_rows(database, model, caller), cache=False)
+
+        self.jobs = own(Job)
+        self.documents = own(Document)
+        self.api_keys = own(ApiKey)
+        self.applications = own(Application)
+
+
+@dataclass(slots=True)
+class Context:
+    """One operation: made anew for each, also on a websocket."""
+
+    services: Services
+    caller: Caller
+    loaders: Loaders
+    request_id: str
+    ip: str | None
+    base_url: str
+
+    def reading(self) -> AbstractAsyncContextManager[ReadSession]:
+        """Open a short session that only reads."""
+        return reading(self.services.database)
+
+    @asynccontextmanager
+    async def writing(self) -> AsyncIterator[Work]:
+        """Open a transaction.
+
+        Raises:
+            Forbidden: the caller's key may only read.
+        """
+        self.caller.require(Scope.WRITE)
+        async with transaction(self.services.database) as work:
+            yield work
+
+    def link(self, action: Action, id: UUID, *, lifetime: timedelta) -> str:
+        """Return a signed link; it lives for a second at least and seven days at most."""
+        lifetime = min(max(lifetime, timedelta(seconds=1)), MAX_LIFETIME)
+        path = self.services.links.path(action, id, expires_at=now() + lifetime)
+        return f"{self.base_url}{path}"
+
+
+Info = strawberry.Info[Context, None]
+
+
+class MakeContext:
+    """Makes the context of an operation."""
+
+    def __init__(self, services: Services) -> None:
+        self.services = services
+
+    def __call__(
+        self, *, caller: Caller, request_id: str, ip: str | None, connection: HTTPConnection
+    ) -> Context:
+        """Return what resolvers find as info.context."""
+        public = self.services.settings.public_url.rstrip("/")
+        return Context(
+            services=self.services,
+            caller=caller,
+            loaders=Loaders(self.services.database, caller),
+            request_id=request_id,
+            ip=ip,
+            base_url=public or base_url(connection),
+        )
+
+
+def base_url(connection: HTTPConnection) -> str:
+    """Return the address under which this caller reached us, without a slash at its end."""
+    url = connection.base_url
+    scheme = {"ws": "http", "wss": "https"}.get(url.scheme, url.scheme)
+    return str(url.replace(scheme=scheme)).rstrip("/")
+
+
+def _rows(
+    database: Database, model: type[Row], caller: Caller
+) -> Callable[[list[UUID]], Awaitable[list[Row | None]]]:
+    owner = Application.id if model is Application else model.application_id  # type: ignore[attr-defined]
+    key = model.id  # type: ignore[attr-defined]
+
+    async def load(ids: list[UUID]) -> list[Row | None]:
+        statement = select(model).where(col(key).in_(ids), owner == caller.application_id)
+        async with reading(database) as session:
+            found = {row.id: row for row in await session.exec(statement)}  # type: ignore[attr-defined]
+        return [found.get(id) for id in ids]
+
+    return load

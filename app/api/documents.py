@@ -1,0 +1,214 @@
+"""Documents in the schema, and taking them in."""
+
+from collections.abc import AsyncIterator
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Annotated, Self
+from uuid import UUID
+
+import strawberry
+from starlette.datastructures import UploadFile
+
+from app.accounts.models import Scope
+from app.api.context import Context, Info
+from app.api.pages import Connection, Node, connection
+from app.api.problems import Forbidden, InvalidInput, LimitExceeded
+from app.api.vocabulary import BigInt
+from app.clock import now
+from app.db.pages import PageRequest, cursor_of, page_request
+from app.documents import commands, models, queries, uploads
+from app.documents.links import Action
+from app.documents.models import DocumentStatus
+from app.documents.uploads import Received
+from app.errors import FieldError, FileTooLarge
+from app.errors import InvalidInput as BadInput
+from app.jobs.queries import JobFilter
+from app.settings import MIB
+
+if TYPE_CHECKING:
+    from app.api.jobs import Job
+
+JobLater = Annotated["Job", strawberry.lazy("app.api.jobs")]
+
+
+@strawberry.type(description="A file, given or produced.")
+class Document(Node):
+    row: strawberry.Private[models.Document]
+
+    id: strawberry.ID = strawberry.field(description="Its id.")
+    filename: str = strawberry.field(description="Its name, without any path.")
+    mime_type: str | None = strawberry.field(
+        description="What it is, told from its first bytes; null until they are here."
+    )
+    extension: str | None = strawberry.field(description="The usual extension, without the dot.")
+    size: BigInt | None = strawberry.field(description="Bytes; null until all are here.")
+    received_bytes: BigInt = strawberry.field(description="Bytes that are here by now.")
+    sha256: str | None = strawberry.field(
+        description="SHA-256 of its bytes in hexadecimal; null until all are here."
+    )
+    media_length: int | None = strawberry.field(
+        description="Its length in pages; null until something has looked at it."
+    )
+    status: DocumentStatus = strawberry.field(description="Whether its bytes are here.")
+    tags: list[str] = strawberry.field(description="Words of your own.")
+    page: int | None = strawberry.field(
+        description="Page of `original` this was made from; 1 is the first page."
+    )
+    created_at: datetime = strawberry.field(description="When it came.")
+    expires_at: datetime | None = strawberry.field(description="When it goes, null for never.")
+
+    @classmethod
+    def from_row(cls, row: models.Document) -> Self:
+        """Translate a row."""
+        return cls(
+            row=row,
+            id=strawberry.ID(str(row.id)),
+            filename=row.filename,
+            mime_type=row.mime_type,
+            extension=row.extension,
+            size=None if row.size is None else BigInt(row.size),
+            received_bytes=BigInt(row.received_bytes),
+            sha256=row.sha256,
+            media_length=row.media_length,
+            status=row.status,
+            tags=row.tags,
+            page=row.page,
+            created_at=row.created_at,
+            expires_at=row.expires_at,
+        )
+
+    @strawberry.field(description="The document this one was made from; null for an upload.")
+    async def original(self, info: Info) -> "Document | None":
+        return await document_of(info.context, self.row.original_id)
+
+    @strawberry.field(description="The job that made it; null for an upload.")
+    async def produced_by(self, info: Info) -> JobLater | None:
+        from app.api.jobs import Job  # noqa: PLC0415 - documents and jobs name each other
+
+        if self.row.produced_by_id is None:
+            return None
+        row = await info.context.loaders.jobs.load(self.row.produced_by_id)
+        return None if row is None else Job.from_row(row)
+
+    @strawberry.field(
+        description="A signed link to its bytes, null until all are here. Whoever has it needs no key. "
+        "It expires, after 7 days at the latest, and answers ranges."
+    )
+    async def url(self, info: Info, expires_in_seconds: int | None = 3600) -> str | None:
+        if self.row.status is not DocumentStatus.PROCESSED:
+            return None
+        seconds = 3600 if expires_in_seconds is None else expires_in_seconds
+        lifetime = timedelta(seconds=seconds)
+        return info.context.link(Action.DOWNLOAD, self.row.id, lifetime=lifetime)
+
+    @strawberry.field(description="The jobs that use it, newest first.")
+    async def jobs(
+        self, info: Info, first: int | None = None, after: str | None = None
+    ) -> Connection[JobLater]:
+        from app.api.jobs import job_connection  # noqa: PLC0415 - they name each other
+
+        where = JobFilter(document_id=self.row.id)
+        return await job_connection(info.context, where, page_request(first, after))
+
+
+@strawberry.type(description="The document is here.")
+class UploadDocumentSuccess:
+    document: Document = strawberry.field(description="The new document.")
+
+
+@strawberry.type(description="The upload may begin.")
+class CreateUploadSuccess:
+    document: Document = strawberry.field(description="The new document; its bytes are to come.")
+    upload_url: str = strawberry.field(
+        description="Send the bytes here by PUT, whole, or in parts with Content-Range. No key needed."
+    )
+    expires_at: datetime = strawberry.field(description="Until when the link takes bytes.")
+
+
+UploadDocumentResult = Annotated[
+    UploadDocumentSuccess | InvalidInput | LimitExceeded | Forbidden,
+    strawberry.union("UploadDocumentResult", description="What came of an upload."),
+]
+CreateUploadResult = Annotated[
+    CreateUploadSuccess | InvalidInput | LimitExceeded | Forbidden,
+    strawberry.union("CreateUploadResult", description="What came of announcing an upload."),
+]
+
+
+async def upload_document(
+    context: Context, file: UploadFile, *, tags: list[str]
+) -> UploadDocumentSuccess:
+    """Take in a file that came with the request."""
+    context.caller.require(Scope.WRITE)
+    received = await receive(context, file, filename=None, tags=tags)
+    async with context.writing() as work:
+        document = await commands.complete(work, received.document_id, received.stored)
+    return UploadDocumentSuccess(document=Document.from_row(document))
+
+
+async def create_upload(
+    context: Context, *, filename: str, size: int, sha256: str | None, tags: list[str]
+) -> CreateUploadSuccess:
+    """Make a document whose bytes come by PUT."""
+    settings = context.services.settings
+    context.caller.require(Scope.WRITE)
+    if size < 0:
+        raise BadInput(FieldError(("size",), "A size is 0 bytes or more.", "out_of_range"))
+    if size > settings.upload_limit_bytes:
+        raise FileTooLarge(limit=settings.upload_limit_bytes)
+    context.services.store.check_free_space()
+    expires_at = now() + settings.upload_lifetime
+    async with context.writing() as work:
+        document = await commands.announce(
+            work,
+            application_id=context.caller.application_id,
+            filename=filename,
+            tags=tags,
+            upload_expires_at=expires_at,
+            size=size,
+            sha256=sha256,
+        )
+    link = context.link(Action.UPLOAD, document.id, lifetime=settings.upload_lifetime)
+    return CreateUploadSuccess(
+        document=Document.from_row(document), upload_url=link, expires_at=expires_at
+    )
+
+
+async def receive(
+    context: Context, file: UploadFile, *, filename: str | None, tags: list[str]
+) -> Received:
+    """Store the bytes of a file that came with the request."""
+    services = context.services
+    return await uploads.receive(
+        services.database,
+        services.store,
+        caller=context.caller,
+        filename=filename or file.filename or "",
+        tags=tags,
+        chunks=_chunks(file),
+        limit=services.settings.upload_limit_bytes,
+    )
+
+
+async def document_of(context: Context, id: UUID | None) -> Document | None:
+    """Return a document by its id; None where there is none."""
+    row = None if id is None else await context.loaders.documents.load(id)
+    return None if row is None else Document.from_row(row)
+
+
+async def document_connection(context: Context, request: PageRequest) -> Connection[Document]:
+    """Return a page of the caller's documents, newest first."""
+
+    async def count() -> int:
+        async with context.reading() as session:
+            return await queries.count(session, caller=context.caller)
+
+    async with context.reading() as session:
+        page = await queries.listing(session, caller=context.caller, request=request)
+    return connection(
+        page, node=Document.from_row, cursor=lambda row: cursor_of(row.id), count=count
+    )
+
+
+async def _chunks(file: UploadFile) -> AsyncIterator[bytes]:
+    while chunk := await file.read(MIB):
+        yield chunk

@@ -1,0 +1,302 @@
+"""What our schema does beyond Strawberry's.
+
+Documents are read once and checked for cost, files are files, and errors leave the server with a
+code and without a secret.
+"""
+
+import logging
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from enum import StrEnum
+from functools import lru_cache
+from typing import NamedTuple, cast
+
+import strawberry
+from graphql import (
+    DocumentNode,
+    GraphQLError,
+    GraphQLFormattedError,
+    GraphQLSchema,
+    GraphQLSyntaxError,
+    OperationDefinitionNode,
+    parse,
+    specified_rules,
+)
+from starlette.datastructures import UploadFile
+from strawberry.exceptions import MissingQueryError
+from strawberry.extensions import SchemaExtension
+from strawberry.schema.exceptions import CannotGetOperationTypeError, InvalidOperationTypeError
+from strawberry.schema.schema import validate_document
+from strawberry.types import ExecutionContext, ExecutionResult
+from strawberry.types.execution import ParseOptions
+
+from app.api.limits import QUERY_TOO_COMPLEX, QueryLimits, excesses
+from app.errors import AppError
+
+logger = logging.getLogger(__name__)
+
+CACHED_DOCUMENTS = 256
+CACHED_CHARS = 16 * 1024
+"""Longer documents are read anew each time, so that the cache stays below about 100 MB."""
+
+
+class Code(StrEnum):
+    """`extensions.code` of what GraphQL and its transports refuse; the rest are in app.errors."""
+
+    BAD_REQUEST = "BAD_REQUEST"
+    BAD_USER_INPUT = "BAD_USER_INPUT"
+    GRAPHQL_PARSE_FAILED = "GRAPHQL_PARSE_FAILED"
+    GRAPHQL_VALIDATION_FAILED = "GRAPHQL_VALIDATION_FAILED"
+    INTERNAL = "INTERNAL"
+    METHOD_NOT_ALLOWED = "METHOD_NOT_ALLOWED"
+    NOT_FOUND = "NOT_FOUND"
+    QUERY_TOO_COMPLEX = QUERY_TOO_COMPLEX
+    REQUEST_TOO_LARGE = "REQUEST_TOO_LARGE"
+    SUBSCRIPTION_NEEDS_WEBSOCKET = "SUBSCRIPTION_NEEDS_WEBSOCKET"
+    TOO_MANY_SUBSCRIPTIONS = "TOO_MANY_SUBSCRIPTIONS"
+    UNSUPPORTED_MEDIA_TYPE = "UNSUPPORTED_MEDIA_TYPE"
+
+
+HTTP_STATUS: dict[str, int] = {
+    Code.BAD_REQUEST: 400,
+    Code.BAD_USER_INPUT: 400,
+    Code.GRAPHQL_PARSE_FAILED: 400,
+    Code.GRAPHQL_VALIDATION_FAILED: 400,
+    Code.INTERNAL: 500,
+    Code.METHOD_NOT_ALLOWED: 405,
+    Code.NOT_FOUND: 404,
+    Code.QUERY_TOO_COMPLEX: 400,
+    Code.REQUEST_TOO_LARGE: 413,
+    Code.SUBSCRIPTION_NEEDS_WEBSOCKET: 400,
+    Code.TOO_MANY_SUBSCRIPTIONS: 400,
+    Code.UNSUPPORTED_MEDIA_TYPE: 415,
+}
+
+
+class Schema(strawberry.Schema):
+    """A Strawberry schema that leaves logging to `public_errors`.
+
+    Strawberry's own log repeats the document, and takes a caller's typing error for one of ours.
+    """
+
+    def process_errors(
+        self, errors: list[GraphQLError], execution_context: ExecutionContext | None = None
+    ) -> None:
+        """Do nothing: see `public_errors`."""
+
+
+def _only_a_file(value: object) -> UploadFile:
+    if not isinstance(value, UploadFile):
+        raise ValueError("A file is expected; send it as multipart/form-data.")  # noqa: TRY004 - a value of the caller's
+    return value
+
+
+UPLOAD = strawberry.scalar(
+    name="Upload",
+    description="A file, sent by the GraphQL multipart request specification.",
+    serialize=str,
+    parse_value=_only_a_file,
+)
+"""Strawberry's own takes any JSON for a file, and hands it to the resolver."""
+
+
+class CheckedDocument(NamedTuple):
+    """A document that could be parsed, and what is wrong with it."""
+
+    document: DocumentNode
+    errors: tuple[GraphQLError, ...]
+
+    @property
+    def operations(self) -> int:
+        """How many operations the document holds."""
+        return sum(isinstance(d, OperationDefinitionNode) for d in self.document.definitions)
+
+
+class OperationNotNamed(CannotGetOperationTypeError):
+    """There are several operations and the request names none. Strawberry would run the first."""
+
+    def __init__(self) -> None:
+        super().__init__(None)
+
+    def as_http_error_reason(self) -> str:
+        """Return the text for the caller."""
+        return "The document has several operations; name one of them in operationName."
+
+
+class Documents(SchemaExtension):
+    """Parses and checks documents, each once: the same text is not read a second time.
+
+    It stands in for ParserCache, ValidationCache, AddValidationRules and MaxTokensLimiter. With
+    ParserCache, a syntax error over a websocket is answered by `complete` alone.
+    """
+
+    def __init__(self, limits: QueryLimits | None = None) -> None:
+        super().__init__()
+        self.limits = limits or QueryLimits()
+        self.checked: CheckedDocument | None = None
+
+    def on_parse(self) -> Iterator[None]:
+        """Find the document. What does not parse is left to Strawberry, which reports it."""
+        execution = self.execution_context
+        execution.parse_options = _parse_options(self.limits)
+        if execution.query:
+            with suppress(GraphQLError):
+                self.checked = checked_document(
+                    execution.schema._schema,  # noqa: SLF001 - Strawberry's extensions read it there
+                    execution.query,
+                    self.limits,
+                )
+        if self.checked is not None:
+            execution.graphql_document = self.checked.document
+            named = execution._provided_operation_name is not None  # noqa: SLF001 - operation_name falls back to the first
+            if not named and self.checked.operations > 1:
+                raise OperationNotNamed
+        yield
+
+    def on_validate(self) -> Iterator[None]:
+        """Hand over what is wrong with the document."""
+        if self.checked is not None:
+            self.execution_context.pre_execution_errors = list(self.checked.errors)
+        yield
+
+
+SCHEMA_EXTENSIONS = [Documents]
+
+
+def checked_document(schema: GraphQLSchema, text: str, limits: QueryLimits) -> CheckedDocument:
+    """Parse and check a document.
+
+    Raises:
+        GraphQLSyntaxError: it cannot be parsed, or is too long.
+    """
+    read = _read_document if len(text) <= CACHED_CHARS else _read_document.__wrapped__
+    return read(schema, text, limits)
+
+
+@lru_cache(maxsize=CACHED_DOCUMENTS)
+def _read_document(schema: GraphQLSchema, text: str, limits: QueryLimits) -> CheckedDocument:
+    document = parse(text, **_parse_options(limits))
+    errors = excesses(document, limits)
+    if not errors:
+        errors = validate_document(schema, document, tuple(specified_rules))
+        for error in errors:
+            error.extensions = {"code": Code.GRAPHQL_VALIDATION_FAILED}
+    return CheckedDocument(document, tuple(errors))
+
+
+def _parse_options(limits: QueryLimits) -> ParseOptions:
+    # Strawberry's type knows only max_tokens, which graphql-core has deprecated.
+    options = {
+        "max_lexical_tokens": limits.tokens,
+        "max_comments": limits.comments,
+        "max_source_length": limits.source_chars,
+    }
+    return cast("ParseOptions", options)
+
+
+def is_request_error(result: ExecutionResult) -> bool:
+    """Whether the operation as a whole failed, so that there is no `data`, not even null."""
+    errors = result.errors or ()
+    return bool(errors) and result.data is None and all(error.path is None for error in errors)
+
+
+def public_errors(
+    errors: Sequence[GraphQLError], *, request_id: str
+) -> list[GraphQLFormattedError]:
+    """Return errors as they may leave the server: each with a code, bugs without a word of theirs.
+
+    Bugs are logged, the first of a result with its traceback; neither document nor variables are.
+    """
+    bugs = [bug for bug in map(_bug, errors) if bug is not None]
+    if bugs:
+        log_bug(bugs[0], request_id=request_id, others=len(bugs) - 1)
+    return [_public_error(error, request_id=request_id) for error in errors]
+
+
+def log_bug(bug: BaseException, *, request_id: str, others: int = 0) -> None:
+    """Write a bug of ours to the log."""
+    more = f" (and {others} more)" if others else ""
+    logger.error("Request %s met a bug%s", request_id, more, exc_info=bug)
+
+
+def error_entry(code: str, message: str) -> GraphQLFormattedError:
+    """Make an entry of `errors` that has no place in a document."""
+    return {"message": message, "extensions": {"code": code}}
+
+
+def internal_error(request_id: str) -> GraphQLFormattedError:
+    """Make what a caller reads of a bug of ours."""
+    message = f"Something went wrong on our side. The request id is {request_id}."
+    return {"message": message, "extensions": {"code": Code.INTERNAL, "requestId": request_id}}
+
+
+def _public_error(error: GraphQLError, *, request_id: str) -> GraphQLFormattedError:
+    public = error.formatted
+    if _bug(error) is not None:
+        public |= internal_error(request_id)
+        return public
+    cause = _cause(error)
+    match cause:
+        case AppError():
+            public |= error_entry(cause.code, str(cause))
+        case CannotGetOperationTypeError() | InvalidOperationTypeError() | MissingQueryError():
+            public |= operation_refused(cause)
+        case _:
+            public["extensions"] = {"code": _graphql_code(error), **(error.extensions or {})}
+    return public
+
+
+def operation_refused(
+    error: CannotGetOperationTypeError | InvalidOperationTypeError | MissingQueryError,
+) -> GraphQLFormattedError:
+    """Say why no operation could be chosen from a document."""
+    match error:
+        case OperationNotNamed():
+            reason = error.as_http_error_reason()
+        case CannotGetOperationTypeError(operation_name=None):
+            reason = "The document holds no operation."
+        case CannotGetOperationTypeError(operation_name=name):
+            reason = f'The document holds no operation named "{name}".'
+        case InvalidOperationTypeError(operation_type=kind):
+            reason = f"A {kind.value} cannot be sent this way."
+        case MissingQueryError():
+            reason = "The request has no query."
+    return error_entry(Code.BAD_REQUEST, reason)
+
+
+def _graphql_code(error: GraphQLError) -> Code:
+    if not isinstance(error, GraphQLSyntaxError):
+        return Code.BAD_USER_INPUT
+    if error.message.endswith("Parsing aborted."):  # a limit of _parse_options, or of the stack
+        return Code.QUERY_TOO_COMPLEX
+    return Code.GRAPHQL_PARSE_FAILED
+
+
+def _bug(error: GraphQLError) -> Exception | None:
+    """Return what to log if the error is a bug of ours, None if a caller may read it."""
+    if error.path is None and error.nodes:
+        return None  # about the document or its variables: nothing has run yet
+    cause = _cause(error)
+    match cause:
+        case (
+            AppError()
+            | CannotGetOperationTypeError()
+            | InvalidOperationTypeError()
+            | MissingQueryError()
+            | GraphQLSyntaxError()
+        ):
+            return None
+        case GraphQLError():
+            # Raised by a resolver with a code, or by graphql-core about an argument. What has
+            # neither code nor place is about a value of ours that the schema cannot express.
+            return None if error.extensions or cause.nodes else cause
+        case _:
+            return cause
+
+
+def _cause(error: GraphQLError) -> Exception:
+    """Return what was raised first; the error itself if that is all there is."""
+    cause: Exception = error
+    while isinstance(cause, GraphQLError) and cause.original_error is not None:
+        cause = cause.original_error
+    return cause

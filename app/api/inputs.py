@@ -1,0 +1,194 @@
+"""What may be asked for, in the schema. Left out and null both mean the default."""
+
+from dataclasses import fields
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import strawberry
+from starlette.datastructures import UploadFile
+from strawberry.file_uploads import Upload
+
+from app.api.pages import NOBODY, id_or_none
+from app.errors import FieldError
+from app.errors import InvalidInput as BadInput
+from app.jobs.options import Category, OcrBackend, PdfBackend, SegmentOptions
+from app.jobs.queries import JobFilter as Filter
+from app.jobs.states import JobStatus
+from app.jobs.types import JobPriority, JobType
+
+if TYPE_CHECKING:
+    # What a resolver is handed in the place of the scalar.
+    FileUpload = UploadFile
+else:
+    FileUpload = Upload
+
+_HELP = {
+    item.name: item.metadata["help"] for kind in (SegmentOptions, Category) for item in fields(kind)
+}
+
+
+class Given:
+    """Reads what was left out as null: both mean the default."""
+
+    def __post_init__(self) -> None:
+        """Fill in null; the schema shows no default where there is none."""
+        for name, value in vars(self).items():
+            if value is strawberry.UNSET:
+                setattr(self, name, None)
+
+
+def _option(name: str, default: Any = strawberry.UNSET) -> Any:  # noqa: ANN401 - a field of an input
+    if isinstance(default, list):
+        return strawberry.field(default_factory=lambda: default, description=_HELP[name])
+    return strawberry.field(default=default, description=_HELP[name])
+
+
+@strawberry.input(description=Category.__doc__)
+class CategoryInput(Given):
+    name: str = strawberry.field(description=_HELP["name"])
+    description: str | None = _option("description")
+
+
+@strawberry.input(description=SegmentOptions.__doc__)
+class SegmentInput(Given):
+    doc_type: str | None = _option("doc_type", "")
+    max_size: int | None = _option("max_size", 5000)
+    use_tags: list[str] | None = _option("use_tags", [])
+    tag_descriptions: list[CategoryInput] | None = _option("tag_descriptions")
+    max_tags: int | None = _option("max_tags", 1)
+    process_images: bool | None = _option("process_images", default=False)
+    pdf_parsing_backend: PdfBackend | None = _option("pdf_parsing_backend", PdfBackend.PYMUPDF)
+    enable_ocr: bool | None = _option("enable_ocr", default=False)
+    ocr_backend: OcrBackend | None = _option("ocr_backend")
+    force_full_page_ocr: bool | None = _option("force_full_page_ocr", default=False)
+
+    def options(self) -> SegmentOptions:
+        """Return what is asked for; null counts as left out."""
+        given = {item.name: getattr(self, item.name) for item in fields(SegmentOptions)}
+        given = {name: value for name, value in given.items() if value is not None}
+        if "use_tags" in given:
+            given["use_tags"] = tuple(given["use_tags"])
+        if "tag_descriptions" in given:
+            tags = given["tag_descriptions"]
+            given["tag_descriptions"] = tuple(Category(tag.name, tag.description) for tag in tags)
+        return SegmentOptions(**given)
+
+
+@strawberry.input(one_of=True, description="What the job does; exactly one.")
+class TaskInput:
+    segment: strawberry.Maybe[SegmentInput] = strawberry.field(description=SegmentOptions.__doc__)
+
+
+@strawberry.input(one_of=True, description="Where a document comes from; exactly one.")
+class DataSourceInput:
+    file: strawberry.Maybe[FileUpload] = strawberry.field(
+        description="A file sent with this request (GraphQL multipart request specification)."
+    )
+    document_id: strawberry.Maybe[strawberry.ID] = strawberry.field(
+        description="A document that is here already."
+    )
+    url: strawberry.Maybe[str] = strawberry.field(
+        description="An address to fetch; this service does not fetch, and refuses it."
+    )
+
+
+@strawberry.input(description="A document for a job.")
+class DataInput(Given):
+    source: DataSourceInput = strawberry.field(description="Where it comes from.")
+    filename: str | None = strawberry.field(
+        default=strawberry.UNSET, description="Its name; the one it was sent with when left out."
+    )
+    tags: list[str] | None = strawberry.field(
+        default=strawberry.UNSET,
+        description="Words of your own for a file that comes with the request.",
+    )
+
+
+@strawberry.input(description="A job to be done.")
+class CreateJobInput(Given):
+    task: TaskInput | None = strawberry.field(
+        default=strawberry.UNSET, description="What to do."
+    )
+    name: str | None = strawberry.field(
+        default=strawberry.UNSET,
+        description="A name for people; made from type and number when left out.",
+    )
+    group_id: str | None = strawberry.field(
+        default=strawberry.UNSET, description="A word of your own that groups jobs."
+    )
+    data: list[DataInput] | None = strawberry.field(
+        default=strawberry.UNSET, description="Documents to work on, in this order."
+    )
+    document_ids: list[strawberry.ID] | None = strawberry.field(
+        default=strawberry.UNSET,
+        description="Documents that are here already; worked on after `data`.",
+    )
+    priority: JobPriority | None = strawberry.field(
+        default=JobPriority.NORMAL, description="Which jobs are taken up first."
+    )
+    timeout_seconds: int | None = strawberry.field(
+        default=strawberry.UNSET, description="Longest run of the job, in seconds."
+    )
+
+
+@strawberry.input(description="Which jobs to list; every field that is given must hold.")
+class JobFilter(Given):
+    ids: list[strawberry.ID] | None = strawberry.field(
+        default=strawberry.UNSET, description="One of these."
+    )
+    numbers: list[int] | None = strawberry.field(
+        default=strawberry.UNSET, description="One of these numbers."
+    )
+    group_id: str | None = strawberry.field(default=strawberry.UNSET, description="In this group.")
+    types: list[JobType] | None = strawberry.field(
+        default=strawberry.UNSET, description="Of these types."
+    )
+    statuses: list[JobStatus] | None = strawberry.field(
+        default=strawberry.UNSET, description="In one of these states."
+    )
+    name: str | None = strawberry.field(
+        default=strawberry.UNSET, description="Whose name contains this, in any case."
+    )
+    document_id: strawberry.ID | None = strawberry.field(
+        default=strawberry.UNSET, description="That use this document."
+    )
+    created_after: datetime | None = strawberry.field(
+        default=strawberry.UNSET, description="Created later; without a zone it is read as UTC."
+    )
+    created_before: datetime | None = strawberry.field(
+        default=strawberry.UNSET, description="Created earlier; without a zone it is read as UTC."
+    )
+
+    def filter(self) -> Filter:
+        """Return the filter of the middle. Ids that are malformed are ids that nobody has."""
+        return Filter(
+            ids=None if self.ids is None else [id for id in map(id_or_none, self.ids) if id],
+            numbers=self.numbers,
+            group_id=self.group_id,
+            types=self.types,
+            statuses=self.statuses,
+            name=self.name,
+            document_id=None
+            if self.document_id is None
+            else id_or_none(self.document_id) or NOBODY,
+            created_after=_utc(self.created_after),
+            created_before=_utc(self.created_before),
+        )
+
+
+def text(value: str | None, loc: str, *, limit: int = 255) -> str | None:
+    """Return a short text as it can be stored; empty counts as left out.
+
+    Raises:
+        InvalidInput: it is too long, or holds control characters.
+    """
+    if not value:
+        return None
+    if len(value) > limit or any(ord(character) < 32 for character in value):  # noqa: PLR2004 - C0
+        message = f"{loc} has at most {limit} characters, and no control characters."
+        raise BadInput(FieldError((loc,), message, "string_length"))
+    return value
+
+
+def _utc(value: datetime | None) -> datetime | None:
+    return value.replace(tzinfo=UTC) if value is not None and value.tzinfo is None else value

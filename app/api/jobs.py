@@ -1,0 +1,307 @@
+"""Jobs in the schema."""
+
+from datetime import datetime
+from typing import Self
+from uuid import UUID
+
+import strawberry
+from strawberry.scalars import JSON
+
+from app.api.accounts import ApiKey, Application, api_key_of, application_of
+from app.api.context import Context, Info
+from app.api.documents import Document, document_of
+from app.api.events import JobEvent, event_connection
+from app.api.pages import Connection, Node, connection
+from app.api.results import JobResult, SegmentResult
+from app.api.vocabulary import BigInt, ProgressUnit
+from app.clock import now
+from app.db.pages import PageRequest, cursor_of, page_request
+from app.errors import RETRYABLE, ErrorCode, NotFound
+from app.jobs import models, queries
+from app.jobs.options import segment_options, shown
+from app.jobs.queries import JobFilter
+from app.jobs.states import FINISHED, MEANINGS, JobStatus
+from app.jobs.types import JobOutcome, JobPriority, JobType, Severity, WaitKind
+
+
+@strawberry.type(description="Why a job or a document failed.")
+class JobError:
+    code: ErrorCode = strawberry.field(description="A stable word.")
+    message: str = strawberry.field(description="One sentence for a person.")
+    retryable: bool = strawberry.field(description="Whether the same may succeed later.")
+    document_id: strawberry.Private[UUID | None]
+
+    @strawberry.field(description="The document it is about; null where it is about the whole job.")
+    async def document(self, info: Info) -> Document | None:
+        return await document_of(info.context, self.document_id)
+
+
+@strawberry.type(description="Something worth telling that did not stop the job.")
+class JobIssue:
+    code: str = strawberry.field(description="A stable word.")
+    severity: Severity = strawberry.field(description="How much it matters.")
+    message: str = strawberry.field(description="One sentence for a person.")
+    page: int | None = strawberry.field(description="The page it is about; 1 is the first page.")
+    document_id: strawberry.Private[UUID | None]
+
+    @strawberry.field(description="The document it is about.")
+    async def document(self, info: Info) -> Document | None:
+        return await document_of(info.context, self.document_id)
+
+
+@strawberry.type(description="How far a job is.")
+class Progress:
+    unit: ProgressUnit = strawberry.field(description="What is counted.")
+    done: int = strawberry.field(description="How many are done.")
+    total: int | None = strawberry.field(
+        description="How many there are in all; null until the length of every document is known."
+    )
+    rate_per_second: float | None = strawberry.field(description="How many are done in a second.")
+    eta_seconds: int | None = strawberry.field(description="Seconds left at this rate.")
+
+
+@strawberry.type(description="Why a job is not running yet.")
+class Wait:
+    kind: WaitKind = strawberry.field(description="What it waits for.")
+    detail: str = strawberry.field(description="One sentence for a person.")
+    position: int | None = strawberry.field(description="Place in the queue; 1 is the next.")
+    until: datetime | None = strawberry.field(description="The time it waits for.")
+
+
+@strawberry.type(description="One document inside one job, with its own fate.")
+class JobDocument:
+    row: strawberry.Private[models.JobDocument]
+
+    status: JobStatus = strawberry.field(description="Where this document is in the job.")
+    progress: int = strawberry.field(description="Percent, 0 to 100.")
+    media_length: int | None = strawberry.field(description="Pages; null until it was opened.")
+    failure: JobError | None = strawberry.field(
+        description="Why this document failed; null when it did not."
+    )
+
+    @classmethod
+    def from_row(cls, row: models.JobDocument) -> Self:
+        """Translate a row."""
+        failure = None
+        if row.failure_code is not None:
+            failure = JobError(
+                code=row.failure_code,
+                message=row.failure_message or "",
+                retryable=row.failure_code in RETRYABLE,
+                document_id=row.document_id,
+            )
+        return cls(
+            row=row,
+            status=row.status,
+            progress=_document_percent(row),
+            media_length=row.pages_total,
+            failure=failure,
+        )
+
+    @strawberry.field(description="The document.")
+    async def document(self, info: Info) -> Document:
+        document = await document_of(info.context, self.row.document_id)
+        if document is None:
+            raise NotFound("document", str(self.row.document_id))
+        return document
+
+
+@strawberry.type(description="Work on documents, from its creation to its end.")
+class Job(Node):
+    row: strawberry.Private[models.Job]
+
+    id: strawberry.ID = strawberry.field(description="Its id.")
+    number: int = strawberry.field(description="Counts up from 1 inside one application.")
+    name: str = strawberry.field(description="As given, else made from type and number.")
+    group_id: str | None = strawberry.field(description="A word of yours that groups jobs.")
+    type: JobType = strawberry.field(description="What it does.")
+    status: JobStatus = strawberry.field(description="Where it is in its life.")
+    status_meaning: str = strawberry.field(
+        description="One sentence for a person: what this status means for this job now."
+    )
+    message: str | None = strawberry.field(description="What it is doing now.")
+    outcome: JobOutcome | None = strawberry.field(description="How it ended; null until then.")
+    error: JobError | None = strawberry.field(description="Why it failed; null when it did not.")
+    progress: int = strawberry.field(
+        description="Percent, 0 to 100; never falls within an attempt."
+    )
+    priority: JobPriority = strawberry.field(description="Which jobs are taken up first.")
+    settings: JSON = strawberry.field(
+        description="The options as resolved, defaults included, by their names in the schema."
+    )
+    result_json: JSON | None = strawberry.field(
+        description="The result as one JSON value: counts and ids, never bodies; null until it ends."
+    )
+    submitter_ip: str | None = strawberry.field(description="The address it was submitted from.")
+    total_size: BigInt = strawberry.field(description="Bytes of its documents.")
+    attempt: int = strawberry.field(description="How often a worker took it up.")
+    charged_attempts: int = strawberry.field(
+        description="How many of the attempts count against maxAttempts; a deploy does not."
+    )
+    max_attempts: int = strawberry.field(description="After so many charged attempts it fails.")
+    created_at: datetime = strawberry.field(description="When it was created.")
+    updated_at: datetime = strawberry.field(description="When it last changed.")
+    started_at: datetime | None = strawberry.field(description="When a worker first took it up.")
+    finished_at: datetime | None = strawberry.field(description="When it ended.")
+    duration_ms: int | None = strawberry.field(
+        description="Milliseconds of processing in the attempts that ended; null before."
+    )
+    expires_at: datetime | None = strawberry.field(description="When it goes, null for never.")
+    now: datetime = strawberry.field(description="The server's clock at this answer.")
+
+    @classmethod
+    def from_row(cls, row: models.Job) -> Self:
+        """Translate a row."""
+        return cls(
+            row=row,
+            id=strawberry.ID(str(row.id)),
+            number=row.number,
+            name=row.name,
+            group_id=row.group_id,
+            type=row.type,
+            status=row.status,
+            status_meaning=MEANINGS[row.status],
+            message=row.message,
+            outcome=row.outcome,
+            error=_error(row),
+            progress=row.progress,
+            priority=JobPriority(row.priority),
+            settings=JSON(shown(segment_options(row.settings))),
+            result_json=None if row.result is None else JSON(row.result),
+            submitter_ip=row.submitter_ip,
+            total_size=BigInt(row.total_size),
+            attempt=row.attempt,
+            charged_attempts=row.charged_attempts,
+            max_attempts=row.max_attempts,
+            created_at=row.created_at,
+            updated_at=row.updated_at,
+            started_at=row.started_at,
+            finished_at=row.finished_at,
+            duration_ms=row.duration_ms,
+            expires_at=row.expires_at,
+            now=now(),
+        )
+
+    @strawberry.field(description="Pages done and in all; null before there is anything to count.")
+    async def progress_detail(self, info: Info) -> Progress | None:
+        async with info.context.reading() as session:
+            found = await queries.progress_of(session, self.row)
+        if found is None:
+            return None
+        return Progress(
+            unit=ProgressUnit.PAGES,
+            done=found.done,
+            total=found.total,
+            rate_per_second=found.rate_per_second,
+            eta_seconds=found.eta_seconds,
+        )
+
+    @strawberry.field(description="Why it is not running yet; null once it runs or has ended.")
+    async def waiting_on(self, info: Info) -> Wait | None:
+        async with info.context.reading() as session:
+            found = await queries.waiting_on(session, self.row)
+        if found is None:
+            return None
+        return Wait(
+            kind=found.kind, detail=found.detail, position=found.position, until=found.until
+        )
+
+    @strawberry.field(description="Everything worth telling that did not stop the job.")
+    async def issues(self, info: Info) -> list[JobIssue]:
+        async with info.context.reading() as session:
+            rows = await queries.all_documents(session, job_id=self.row.id)
+        return [
+            JobIssue(
+                code=issue["code"],
+                severity=Severity.WARNING,
+                message=issue["message"],
+                page=issue["page"],
+                document_id=row.document_id,
+            )
+            for row in rows
+            for issue in row.issues
+        ]
+
+    @strawberry.field(description="Its documents in the order they are worked on.")
+    async def documents(
+        self,
+        info: Info,
+        first: int | None = None,
+        after: str | None = None,
+        statuses: list[JobStatus] | None = None,
+    ) -> Connection[JobDocument]:
+        request = page_request(first, after)
+        return await _document_connection(info.context, self.row.id, request, statuses)
+
+    @strawberry.field(description="Its result, by its type; readable while it runs.")
+    async def result(self) -> JobResult | None:
+        return SegmentResult(job_id=self.row.id)
+
+    @strawberry.field(
+        description="Its numbered event log, oldest first; the subscription jobEvents reads the same "
+        "log. `first` is 100 by default and 500 at most."
+    )
+    async def events(
+        self, info: Info, first: int | None = 100, after: str | None = None
+    ) -> Connection[JobEvent]:
+        return await event_connection(info.context, self.row, first=first, after=after)
+
+    @strawberry.field(description="The application it belongs to.")
+    async def application(self, info: Info) -> Application:
+        return await application_of(info.context, self.row.application_id)
+
+    @strawberry.field(description="The key it was submitted with; null once that key is gone.")
+    async def submitter(self, info: Info) -> ApiKey | None:
+        return await api_key_of(info.context, self.row.submitter_id)
+
+
+async def job_of(context: Context, id: UUID | None) -> Job | None:
+    """Return a job by its id; None where there is none."""
+    row = None if id is None else await context.loaders.jobs.load(id)
+    return None if row is None else Job.from_row(row)
+
+
+async def job_connection(
+    context: Context, where: JobFilter, request: PageRequest
+) -> Connection[Job]:
+    """Return a page of the caller's jobs, newest first."""
+
+    async def count() -> int:
+        async with context.reading() as session:
+            return await queries.count(session, caller=context.caller, where=where)
+
+    async with context.reading() as session:
+        page = await queries.listing(session, caller=context.caller, where=where, request=request)
+    return connection(page, node=Job.from_row, cursor=lambda row: cursor_of(row.id), count=count)
+
+
+async def _document_connection(
+    context: Context, job_id: UUID, request: PageRequest, statuses: list[JobStatus] | None
+) -> Connection[JobDocument]:
+    async def count() -> int:
+        async with context.reading() as session:
+            return await queries.count_documents(session, job_id=job_id, statuses=statuses)
+
+    async with context.reading() as session:
+        page = await queries.documents_of(
+            session, job_id=job_id, request=request, statuses=statuses
+        )
+    return connection(page, node=JobDocument.from_row, cursor=queries.document_cursor, count=count)
+
+
+def _error(row: models.Job) -> JobError | None:
+    if row.error_code is None:
+        return None
+    return JobError(
+        code=row.error_code,
+        message=row.error_message or "",
+        retryable=row.error_code in RETRYABLE,
+        document_id=row.error_document_id,
+    )
+
+
+def _document_percent(row: models.JobDocument) -> int:
+    if row.status is JobStatus.COMPLETED:
+        return 100
+    share = row.pages_done / row.pages_total if row.pages_total else 0
+    return int(100 * share) if row.status in FINISHED else min(99, int(100 * share))

@@ -1,0 +1,87 @@
+"""Lists in the form clients know: edges, nodes, page info, and a count that costs only who asks."""
+
+from collections.abc import Awaitable, Callable
+from typing import Generic, TypeVar
+from uuid import UUID
+
+import strawberry
+
+from app.db.pages import Page
+from app.errors import NotFound
+
+NOBODY = UUID(int=0)
+"""What a malformed id in a filter stands for: nothing has it."""
+
+NodeT = TypeVar("NodeT")
+Row = TypeVar("Row")
+
+
+@strawberry.interface(description="Anything that has an id of its own.")
+class Node:
+    id: strawberry.ID = strawberry.field(description="Unique among all things of the service.")
+
+
+@strawberry.type(description="Where a page of a list lies.")
+class PageInfo:
+    has_next_page: bool = strawberry.field(description="Whether more follow.")
+    has_previous_page: bool = strawberry.field(description="Whether the page began after a cursor.")
+    start_cursor: str | None = strawberry.field(description="Cursor of the first, null if empty.")
+    end_cursor: str | None = strawberry.field(
+        description="Cursor of the last; give it as `after` to go on."
+    )
+
+
+@strawberry.type(description="One entry of a list, and its place in it.")
+class Edge(Generic[NodeT]):
+    node: NodeT = strawberry.field(description="The entry.")
+    cursor: str = strawberry.field(description="Its place; opaque.")
+
+
+@strawberry.type(description="A page of a list.")
+class Connection(Generic[NodeT]):
+    edges: list[Edge[NodeT]] = strawberry.field(description="The entries with their cursors.")
+    nodes: list[NodeT] = strawberry.field(description="The entries alone.")
+    page_info: PageInfo = strawberry.field(description="Where this page lies.")
+    count: strawberry.Private[Callable[[], Awaitable[int]]]
+
+    @strawberry.field(description="How many there are in all; counted only when asked for.")
+    async def total_count(self) -> int:
+        return await self.count()
+
+
+def connection(
+    page: Page[Row],
+    *,
+    node: Callable[[Row], NodeT],
+    cursor: Callable[[Row], str],
+    count: Callable[[], Awaitable[int]],
+) -> Connection[NodeT]:
+    """Translate a page of rows."""
+    edges = [Edge(node=node(row), cursor=cursor(row)) for row in page.rows]
+    info = PageInfo(
+        has_next_page=page.has_next,
+        has_previous_page=page.has_previous,
+        start_cursor=edges[0].cursor if edges else None,
+        end_cursor=edges[-1].cursor if edges else None,
+    )
+    return Connection(edges=edges, nodes=[edge.node for edge in edges], page_info=info, count=count)
+
+
+def id_or_none(id: str | None) -> UUID | None:
+    """Read an id; one that is malformed is one that nobody has."""
+    try:
+        return None if id is None else UUID(id)
+    except ValueError:
+        return None
+
+
+def existing_id(kind: str, id: str) -> UUID:
+    """Read an id.
+
+    Raises:
+        NotFound: it is malformed.
+    """
+    found = id_or_none(id)
+    if found is None:
+        raise NotFound(kind, id)
+    return found

@@ -1,0 +1,153 @@
+"""Refusals as data: each kind of error of the middle as a type of the schema (RFC 9457)."""
+
+from typing import Any, TypeVar
+
+import strawberry
+from strawberry.types.field import StrawberryField
+
+from app import errors
+from app.api.vocabulary import BigInt
+
+P = TypeVar("P", bound="Problem")
+
+
+@strawberry.interface(
+    description="An expected refusal of a mutation. Ask for these fields on every answer."
+)
+class Problem:
+    code: str = strawberry.field(description="A stable word; the README explains each.")
+    type: str = strawberry.field(description="A stable URI reference for this kind of problem.")
+    title: str = strawberry.field(description="What kind of problem it is, for a person.")
+    status: int = strawberry.field(description="The HTTP status this problem would have.")
+    detail: str = strawberry.field(description="What is wrong here, and what to do.")
+
+
+@strawberry.type(description="One bad value in the input.")
+class FieldError:
+    loc: list[str] = strawberry.field(description="The path to the value in the input.")
+    msg: str = strawberry.field(description="What is wrong with it, for a person.")
+    type: str = strawberry.field(description="A stable word for what is wrong with it.")
+
+
+@strawberry.type(description="A value in the request is missing, malformed or out of range.")
+class InvalidInput(Problem):
+    errors: list[FieldError] = strawberry.field(description="The bad values.")
+
+
+@strawberry.type(description="There is nothing with this id, or it is not yours.")
+class NotFound(Problem):
+    id: strawberry.ID | None = strawberry.field(description="The id that was asked for.")
+
+
+@strawberry.type(description="The thing is there, but its state forbids this.")
+class Conflict(Problem):
+    pass
+
+
+@strawberry.type(description="Too many, too large or too fast.")
+class LimitExceeded(Problem):
+    limit: BigInt | None = strawberry.field(description="The limit that was met.")
+    retry_after_seconds: int | None = strawberry.field(
+        description="When to try again; null where waiting does not help."
+    )
+
+
+@strawberry.type(description="The scope of the key is too small.")
+class Forbidden(Problem):
+    pass
+
+
+def _base(kind: type[P], error: errors.AppError, **more: Any) -> P:  # noqa: ANN401 - fields of P
+    return kind(
+        code=error.code,
+        type=error.type,
+        title=error.title,
+        status=error.status,
+        detail=str(error),
+        **more,
+    )
+
+
+class InvalidInputHandler(strawberry.ExceptionHandler[errors.InvalidInput, InvalidInput]):
+    """Gives bad values back as data."""
+
+    def handle(
+        self,
+        exception: errors.InvalidInput,
+        *,
+        field: StrawberryField,
+        info: Any,  # noqa: ANN401
+    ) -> InvalidInput:
+        found = [
+            FieldError(loc=list(each.loc), msg=each.msg, type=each.type)
+            for each in exception.errors
+        ]
+        return _base(InvalidInput, exception, errors=found)
+
+
+class NotFoundHandler(strawberry.ExceptionHandler[errors.NotFound, NotFound]):
+    """Gives an unknown id back as data."""
+
+    def handle(
+        self,
+        exception: errors.NotFound,
+        *,
+        field: StrawberryField,
+        info: Any,  # noqa: ANN401
+    ) -> NotFound:
+        id = None if exception.id is None else strawberry.ID(exception.id)
+        return _base(NotFound, exception, id=id)
+
+
+class ConflictHandler(strawberry.ExceptionHandler[errors.Conflict, Conflict]):
+    """Gives a state that forbids something back as data."""
+
+    def handle(
+        self,
+        exception: errors.Conflict,
+        *,
+        field: StrawberryField,
+        info: Any,  # noqa: ANN401
+    ) -> Conflict:
+        return _base(Conflict, exception)
+
+
+class LimitExceededHandler(strawberry.ExceptionHandler[errors.LimitExceeded, LimitExceeded]):
+    """Gives a limit that was met back as data."""
+
+    def handle(
+        self,
+        exception: errors.LimitExceeded,
+        *,
+        field: StrawberryField,
+        info: Any,  # noqa: ANN401
+    ) -> LimitExceeded:
+        limit = None if exception.limit is None else BigInt(exception.limit)
+        return _base(
+            LimitExceeded,
+            exception,
+            limit=limit,
+            retry_after_seconds=exception.retry_after_seconds,
+        )
+
+
+class ForbiddenHandler(strawberry.ExceptionHandler[errors.Forbidden, Forbidden]):
+    """Gives a scope that is too small back as data."""
+
+    def handle(
+        self,
+        exception: errors.Forbidden,
+        *,
+        field: StrawberryField,
+        info: Any,  # noqa: ANN401
+    ) -> Forbidden:
+        return _base(Forbidden, exception)
+
+
+HANDLERS: list[strawberry.ExceptionHandler[Any, Any]] = [
+    InvalidInputHandler(),
+    NotFoundHandler(),
+    ConflictHandler(),
+    LimitExceededHandler(),
+    ForbiddenHandler(),
+]

@@ -1,0 +1,140 @@
+"""What came of jobs, in the schema."""
+
+from datetime import datetime
+from typing import Annotated, Self, Union
+from uuid import UUID
+
+import strawberry
+
+from app.api.context import Context, Info
+from app.api.documents import Document, document_of
+from app.api.pages import NOBODY, Connection, Node, connection, id_or_none
+from app.db.pages import PageRequest, page_request
+from app.errors import NotFound
+from app.jobs import models, queries
+from app.jobs.types import SegmentStatus
+
+DEFAULT_SEGMENTS, MAX_SEGMENTS = 50, 500
+
+
+@strawberry.type(description="A rectangle on a page, in points from its top left corner.")
+class Box:
+    page: int = strawberry.field(description="1 is the first page.")
+    x0: float = strawberry.field(description="Left.")
+    y0: float = strawberry.field(description="Top.")
+    x1: float = strawberry.field(description="Right.")
+    y1: float = strawberry.field(description="Bottom.")
+
+
+@strawberry.type(description="How well a word fits.")
+class CategoryScore:
+    category: str = strawberry.field(description="The word.")
+    score: float = strawberry.field(description="0 to 1.")
+
+
+@strawberry.type(description="A piece of a document that makes sense by itself.")
+class Segment(Node):
+    row: strawberry.Private[models.Segment]
+
+    id: strawberry.ID = strawberry.field(description="Its own in every job.")
+    key: str = strawberry.field(
+        description="The same content at the same place of the same file has the same key in every job."
+    )
+    status: SegmentStatus = strawberry.field(description="Whether it could be made.")
+    ordinal: int = strawberry.field(description="Within its document; 1 is the first segment.")
+    body: str = strawberry.field(description="Markdown, at most maxSize characters.")
+    page: int = strawberry.field(description="First page it stands on; 1 is the first page.")
+    group: str | None = strawberry.field(description="Top-level heading it stands under.")
+    title: str | None = strawberry.field(description="Nearest heading it stands under.")
+    headings: list[str] = strawberry.field(
+        description="All headings it stands under, from the top level to the nearest."
+    )
+    tags: list[str] = strawberry.field(description="The tags found for it.")
+    tag_scores: list[CategoryScore] = strawberry.field(description="How well tags fit it.")
+    lang: str | None = strawberry.field(
+        description="Its language in ISO 639-1; null where it is too short to tell."
+    )
+    boxes: list[Box] = strawberry.field(
+        description="Where it stands: one box a page it touches; none for formats without pages."
+    )
+    created_at: datetime = strawberry.field(description="When it was found.")
+    duration_ms: int | None = strawberry.field(
+        description="Milliseconds it took, where that was measured."
+    )
+
+    @classmethod
+    def from_row(cls, row: models.Segment) -> Self:
+        """Translate a row."""
+        return cls(
+            row=row,
+            id=strawberry.ID(str(row.id)),
+            key=row.key,
+            status=row.status,
+            ordinal=row.ordinal,
+            body=row.body,
+            page=row.page,
+            group=row.headings[0] if row.headings else None,
+            title=row.headings[-1] if row.headings else None,
+            headings=row.headings,
+            tags=row.tags,
+            tag_scores=[CategoryScore(**score) for score in row.tag_scores],
+            lang=row.lang,
+            boxes=[Box(**box) for box in row.boxes],
+            created_at=row.created_at,
+            duration_ms=row.duration_ms,
+        )
+
+    @strawberry.field(description="The document it is a piece of.")
+    async def document(self, info: Info) -> Document:
+        document = await document_of(info.context, self.row.document_id)
+        if document is None:
+            raise NotFound("document", str(self.row.document_id))
+        return document
+
+
+@strawberry.type(description="The segments of the documents of a job.")
+class SegmentResult:
+    job_id: strawberry.Private[UUID]
+
+    @strawberry.field(description="How many segments there are by now.")
+    async def segment_count(self, info: Info) -> int:
+        async with info.context.reading() as session:
+            return await queries.count_segments(session, job_id=self.job_id)
+
+    @strawberry.field(
+        description="The segments in reading order, also while the job runs. `first` is 50 by default "
+        "and 500 at most."
+    )
+    async def segments(
+        self,
+        info: Info,
+        first: int | None = None,
+        after: str | None = None,
+        document_id: strawberry.ID | None = None,
+    ) -> Connection[Segment]:
+        request = page_request(first, after, default=DEFAULT_SEGMENTS, limit=MAX_SEGMENTS)
+        document = None if document_id is None else id_or_none(document_id) or NOBODY
+        return await segment_connection(info.context, self.job_id, request, document)
+
+
+JobResult = Annotated[
+    # With one member Python makes no union of it by itself.
+    Union[SegmentResult],  # noqa: UP007
+    strawberry.union("JobResult", description="What came of a job, by its type."),
+]
+
+
+async def segment_connection(
+    context: Context, job_id: UUID, request: PageRequest, document_id: UUID | None
+) -> Connection[Segment]:
+    """Return a page of the segments of a job."""
+
+    async def count() -> int:
+        async with context.reading() as session:
+            return await queries.count_segments(session, job_id=job_id, document_id=document_id)
+
+    async with context.reading() as session:
+        page = await queries.segments_of(
+            session, job_id=job_id, request=request, document_id=document_id
+        )
+    return connection(page, node=Segment.from_row, cursor=queries.segment_cursor, count=count)

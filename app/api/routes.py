@@ -1,0 +1,180 @@
+"""HTTP beside GraphQL: uploads, downloads, health, and the source code."""
+
+import asyncio
+import io
+import re
+import tarfile
+from collections.abc import Callable
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import text
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import FileResponse, JSONResponse, Response
+from starlette.routing import Route
+
+from app.api.context import Services
+from app.db.work import reading, transaction
+from app.documents import commands, uploads
+from app.documents.links import Action
+from app.documents.media import UNKNOWN
+from app.documents.models import Document, DocumentStatus
+from app.errors import AppError, FieldError, InvalidInput, InvalidLink, NotFound
+from app.jobs import commands as jobs
+from app.jobs.models import Attachment
+
+# A file of a stranger's must not become a page of ours, whatever a browser makes of it.
+FILE_HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; sandbox",
+    "X-Content-Type-Options": "nosniff",
+    "Cache-Control": "private, no-transform",
+}
+SOURCE = Path(__file__).parent.parent.parent
+
+
+def routes(services: Services) -> list[Route]:
+    """Return the routes of one API process."""
+
+    async def put_upload(request: Request) -> Response:
+        return await _upload(services, request)
+
+    async def get_file(request: Request) -> Response:
+        return await _download(services, request)
+
+    async def readyz(_request: Request) -> Response:
+        parts = await _parts(services)
+        return JSONResponse(parts, status_code=200 if all(parts.values()) else 503)
+
+    return [
+        Route("/uploads/{id}", _problems(put_upload), methods=["PUT"]),
+        Route("/files/{id}", _problems(get_file), methods=["GET"]),
+        Route("/livez", _livez, methods=["GET"]),
+        Route("/readyz", readyz, methods=["GET"]),
+        Route("/source", _source, methods=["GET"]),
+    ]
+
+
+def _problems(endpoint: Callable[[Request], Any]) -> Callable[[Request], Any]:
+    """Answer refusals as application/problem+json (RFC 9457)."""
+
+    async def answer(request: Request) -> Response:
+        try:
+            response: Response = await endpoint(request)
+        except AppError as error:
+            body = {
+                "type": error.type,
+                "title": error.title,
+                "status": error.status,
+                "detail": str(error),
+                "code": error.code,
+            }
+            response = JSONResponse(body, error.status, media_type="application/problem+json")
+        return response
+
+    return answer
+
+
+async def _upload(services: Services, request: Request) -> Response:
+    id = _checked(services, request, Action.UPLOAD)
+    offset = _offset(request)
+    database, store = services.database, services.store
+    try:
+        received = await uploads.put(
+            database, store, document_id=id, chunks=request.stream(), offset=offset
+        )
+    except ClientDisconnect:
+        return Response(status_code=400)
+    async with reading(database) as session:
+        document = await session.get_one(Document, id)
+    if received == document.announced_size:
+        stored = await store.complete(id)
+        try:
+            async with transaction(database) as work:
+                document = await commands.complete(work, id, stored)
+                await jobs.data_arrived(work, services.bell, id)
+        except AppError as error:
+            await uploads.give_up_damaged(database, store, id, error)
+            raise
+    body = {
+        "documentId": str(id),
+        "receivedBytes": received,
+        "size": document.size,
+        "sha256": document.sha256,
+        "status": document.status.value,
+    }
+    return JSONResponse(body)
+
+
+async def _download(services: Services, request: Request) -> Response:
+    id = _checked(services, request, Action.DOWNLOAD)
+    async with reading(services.database) as session:
+        file: Document | Attachment | None = await session.get(Document, id)
+        file = file or await session.get(Attachment, id)
+    if file is None or (isinstance(file, Document) and file.status is not DocumentStatus.PROCESSED):
+        raise NotFound("file", str(id))
+    return FileResponse(
+        services.store.path(id),
+        media_type=file.mime_type or UNKNOWN,
+        filename=file.filename,
+        headers={**FILE_HEADERS, "ETag": f'"{file.sha256}"'},
+    )
+
+
+def _checked(services: Services, request: Request, action: Action) -> UUID:
+    query = request.query_params
+    try:
+        id = UUID(request.path_params["id"])
+    except ValueError:
+        raise InvalidLink from None
+    services.links.check(
+        action, id, expires=query.get("expires", ""), signature=query.get("signature", "")
+    )
+    return id
+
+
+def _offset(request: Request) -> int:
+    """Return where the bytes of this request begin: Content-Range says so, without it 0."""
+    value = request.headers.get("content-range")
+    if value is None:
+        return 0
+    match = re.fullmatch(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18}|\*)", value.strip())
+    if match is None:
+        message = "Content-Range is written as: bytes first-last/total"
+        raise InvalidInput(FieldError(("Content-Range",), message, "malformed"))
+    return int(match[1])
+
+
+async def _livez(_request: Request) -> Response:
+    return JSONResponse({"alive": True})
+
+
+async def _parts(services: Services) -> dict[str, bool]:
+    """Return which parts that the API needs answer."""
+    try:
+        async with asyncio.timeout(2), reading(services.database) as session:
+            await session.connection()
+            await session.exec(text("SELECT 1"))  # type: ignore[call-overload]
+        database = True
+    except Exception:  # noqa: BLE001 - whatever it is, the database does not answer
+        database = False
+    return {"database": database, "redis": await services.bell.ping()}
+
+
+async def _source(_request: Request) -> Response:
+    archive = await asyncio.to_thread(_source_archive)
+    headers = {"Content-Disposition": 'attachment; filename="docyard-source.tar.gz"'}
+    return Response(archive, media_type="application/gzip", headers=headers)
+
+
+@lru_cache(maxsize=1)
+def _source_archive() -> bytes:
+    """Pack the very code that runs, which the licence says users must be offered."""
+    target = io.BytesIO()
+    with tarfile.open(fileobj=target, mode="w:gz") as archive:
+        for package in ("app", "workers"):
+            for path in sorted((SOURCE / package).rglob("*")):
+                if path.is_file() and "__pycache__" not in path.parts:
+                    archive.add(path, f"docyard/{path.relative_to(SOURCE)}", recursive=False)
+    return target.getvalue()

@@ -1,0 +1,163 @@
+"""The schema: every operation, three lines each."""
+
+from collections.abc import AsyncGenerator
+
+import strawberry
+from strawberry.file_uploads import Upload
+from strawberry.printer import print_schema
+from strawberry.schema.config import StrawberryConfig
+
+from app.api import accounts, commands, documents, events, jobs
+from app.api.accounts import Viewer
+from app.api.commands import CancelJobResult, CreateJobResult, DeleteJobResult
+from app.api.context import Info
+from app.api.documents import CreateUploadResult, Document, UploadDocumentResult
+from app.api.events import JobEvent
+from app.api.extensions import SCHEMA_EXTENSIONS, UPLOAD, Schema
+from app.api.inputs import CreateJobInput, FileUpload, JobFilter
+from app.api.jobs import Job
+from app.api.nodes import node_of
+from app.api.pages import Connection, Edge, Node, id_or_none
+from app.api.problems import HANDLERS
+from app.api.results import Segment
+from app.api.service import Service, service
+from app.api.vocabulary import BigInt
+from app.db.pages import page_request
+from app.jobs.queries import JobFilter as Filter
+
+
+@strawberry.type(description="What can be read.")
+class Query:
+    @strawberry.field(description="Anything by its id; null where there is nothing with this id.")
+    async def node(self, info: Info, id: strawberry.ID) -> Node | None:
+        return await node_of(info.context, id)
+
+    @strawberry.field(description="Who is asking.")
+    async def viewer(self, info: Info) -> Viewer:
+        return await accounts.viewer(info.context)
+
+    @strawberry.field(description="The service itself.")
+    async def service(self, info: Info) -> Service:
+        return service(info.context)
+
+    @strawberry.field(description="A job by its id; null where there is none.")
+    async def job(self, info: Info, id: strawberry.ID) -> Job | None:
+        return await jobs.job_of(info.context, id_or_none(id))
+
+    @strawberry.field(
+        description="Your jobs, newest first. `first` is 20 by default and 100 at most."
+    )
+    async def jobs(
+        self,
+        info: Info,
+        filter: JobFilter | None = None,
+        first: int | None = None,
+        after: str | None = None,
+    ) -> Connection[Job]:
+        where = Filter() if filter is None else filter.filter()
+        return await jobs.job_connection(info.context, where, page_request(first, after))
+
+    @strawberry.field(description="A document by its id; null where there is none.")
+    async def document(self, info: Info, id: strawberry.ID) -> Document | None:
+        return await documents.document_of(info.context, id_or_none(id))
+
+    @strawberry.field(
+        description="Your documents, newest first. `first` is 20 by default and 100 at most."
+    )
+    async def documents(
+        self, info: Info, first: int | None = None, after: str | None = None
+    ) -> Connection[Document]:
+        return await documents.document_connection(info.context, page_request(first, after))
+
+
+@strawberry.type(description="What can be changed. Refusals come back as data: ask for Problem.")
+class Mutation:
+    @strawberry.mutation(description="Create a job and queue it.")
+    async def create_job(self, info: Info, input: CreateJobInput) -> CreateJobResult:
+        return await commands.create_job(info.context, input)
+
+    @strawberry.mutation(
+        description="Stop a job. Work on it ends within seconds, and it stays readable."
+    )
+    async def cancel_job(self, info: Info, id: strawberry.ID) -> CancelJobResult:
+        return await commands.cancel_job(info.context, id)
+
+    @strawberry.mutation(
+        description="Remove a job with its results, log and events, and the documents that came with it "
+        "and that no other job uses. One that has not ended is canceled first."
+    )
+    async def delete_job(self, info: Info, id: strawberry.ID) -> DeleteJobResult:
+        return await commands.delete_job(info.context, id)
+
+    @strawberry.mutation(
+        description="Upload a file with this request; createUpload is for large ones."
+    )
+    async def upload_document(
+        self, info: Info, file: FileUpload, tags: list[str] | None = None
+    ) -> UploadDocumentResult:
+        return await documents.upload_document(info.context, file, tags=tags or [])
+
+    @strawberry.mutation(
+        description="Announce a large file. The answer holds a link that takes its bytes by PUT, whole or "
+        "in parts. With `sha256` the bytes are checked."
+    )
+    async def create_upload(
+        self,
+        info: Info,
+        filename: str,
+        size: BigInt,
+        sha256: str | None = None,
+        tags: list[str] | None = None,
+    ) -> CreateUploadResult:
+        return await documents.create_upload(
+            info.context, filename=filename, size=size, sha256=sha256, tags=tags or []
+        )
+
+
+@strawberry.type(description="What can be watched, over graphql-transport-ws.")
+class Subscription:
+    @strawberry.subscription(
+        description="Every event of one job from `after` (default: from its first event), then live; ends "
+        "after the final event. No gap, no repeat."
+    )
+    async def job_events(
+        self, info: Info, job_id: strawberry.ID, after: str | None = None
+    ) -> AsyncGenerator[JobEvent, None]:
+        async for event in events.follow_events(info.context, job_id, after=after):
+            yield event
+
+    @strawberry.subscription(
+        description="Segments as they are found from `after` (default: from the first), then those to "
+        "come; ends with the job."
+    )
+    async def segments(
+        self, info: Info, job_id: strawberry.ID, after: str | None = None
+    ) -> AsyncGenerator[Edge[Segment], None]:
+        async for edge in events.follow_segments(info.context, job_id, after=after):
+            yield edge
+
+
+schema = Schema(
+    Query,
+    Mutation,
+    Subscription,
+    types=[Job, Document, Segment, accounts.Application, accounts.ApiKey],
+    extensions=SCHEMA_EXTENSIONS,
+    exception_handlers=HANDLERS,
+    config=StrawberryConfig(
+        scalar_map={
+            Upload: UPLOAD,
+            BigInt: strawberry.scalar(
+                name="BigInt",
+                description="A whole number that may exceed 32 bits, as a JSON number.",
+                serialize=int,
+                parse_value=int,
+            ),
+        }
+    ),
+)
+
+
+def printed() -> str:
+    """Return the schema as SDL: what `schema.graphql` holds."""
+    return print_schema(schema) + "\n"

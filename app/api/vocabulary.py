@@ -1,0 +1,91 @@
+"""The words of the middle, registered for the schema. They are defined where they are used."""
+
+from enum import Enum
+from typing import NewType, TypeVar
+
+import strawberry
+
+from app.accounts.models import Scope
+from app.documents.models import DocumentStatus
+from app.errors import ErrorCode
+from app.jobs.options import OcrBackend, PdfBackend
+from app.jobs.states import MEANINGS, JobStatus
+from app.jobs.types import (
+    EventKind,
+    JobOutcome,
+    JobPriority,
+    JobType,
+    SegmentStatus,
+    Severity,
+    WaitKind,
+)
+
+BigInt = NewType("BigInt", int)
+JsonAny = strawberry.scalars.JSON
+
+E = TypeVar("E", bound=type[Enum])
+
+
+def word(kind: E, description: str) -> E:
+    """Register an enum under its own name."""
+    return strawberry.enum(kind, description=description)
+
+
+word(
+    JobStatus,
+    "Where a job is in its life. "
+    + " ".join(f"{status}: {meaning}" for status, meaning in MEANINGS.items())
+    + " COMPLETED, FAILED and CANCELED are final.",
+)
+word(
+    JobOutcome,
+    "How a finished job ended. SUCCESS: all of it was done. WARNING: done, but a document failed or "
+    "there is something to tell. ERROR: it failed or was canceled.",
+)
+word(JobType, "What a job does. SEGMENT: cut documents into pieces that make sense by themselves.")
+word(JobPriority, "Which jobs are taken up first.")
+word(
+    DocumentStatus,
+    "NEW: not all of its bytes are here. PROCESSED: stored, hashed, its type known. "
+    "CANCELED: its upload was given up.",
+)
+word(SegmentStatus, "Whether a segment could be made.")
+word(
+    PdfBackend,
+    "How the structure of a PDF is read. PYMUPDF: from fonts, positions and ruling lines; fast. "
+    "PYMUPDF_LAYOUT: by a layout model.",
+)
+word(OcrBackend, "Which program reads text from pictures.")
+word(Severity, "How much an event or an issue matters.")
+word(
+    EventKind,
+    "What an event tells of. STATUS: the job moved to another state. PROGRESS: pages were done. "
+    "LOG: something worth knowing. DOCUMENT: one of its documents is done or failed. "
+    "RESULT: a part of the result is there. DELETED: the job is gone; the last event there is.",
+)
+word(
+    WaitKind,
+    "What a job waits for. QUEUE: a worker. DATA: bytes of its documents. START: to be started. "
+    "RETRY: the time of its next attempt. DEPENDENCY: another job. QUOTA: room within a limit.",
+)
+word(ErrorCode, "Why work failed. A code never changes its meaning; the README explains each.")
+word(
+    Scope,
+    "What a key may do. READ: look. WRITE: also upload, create, cancel and delete. ADMIN: all.",
+)
+
+
+@strawberry.enum(
+    description="How the service is. RUNNING: well. WARNING: it answers, but work is not getting done. "
+    "ERROR: a part it cannot do without is down."
+)
+class ServiceStatus(Enum):
+    RUNNING = "RUNNING"
+    WARNING = "WARNING"
+    ERROR = "ERROR"
+
+
+@strawberry.enum(description="What progress is counted in.")
+class ProgressUnit(Enum):
+    PAGES = "PAGES"
+    DOCUMENTS = "DOCUMENTS"

@@ -1,0 +1,76 @@
+"""The Starlette app: routes, middleware, lifespan."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
+from starlette.routing import Route, WebSocketRoute
+
+from app.accounts.caller import Caller, authenticate
+from app.api.context import MakeContext, Services
+from app.api.live import Live
+from app.api.routes import routes
+from app.api.schema import schema
+from app.api.transport import GraphQLApp
+from app.db.engine import Database
+from app.documents.links import Links
+from app.documents.store import store_for
+from app.jobs.queue import Doorbell
+from app.settings import Settings
+
+
+def create_app(settings: Settings) -> Starlette:
+    """Build the API. The database must be migrated, and `settings.secret_keys` must not be empty."""
+    bell = Doorbell(settings.redis_url)
+    services = Services(
+        settings=settings,
+        database=Database(settings.database_url),
+        bell=bell,
+        store=store_for(settings),
+        links=Links(settings.link_keys),
+        live=Live(bell),
+    )
+
+    async def caller_of(token: str | None) -> Caller:
+        return await authenticate(services.database, token)
+
+    graphql = GraphQLApp(
+        schema,
+        authenticate=caller_of,
+        make_context=MakeContext(services),
+        allowed_origins=settings.allowed_origins,
+        request_limit_bytes=settings.request_limit_bytes,
+    )
+
+    @asynccontextmanager
+    async def lifespan(_app: Starlette) -> AsyncIterator[None]:
+        listening = asyncio.create_task(services.live.listen())
+        try:
+            yield
+        finally:
+            listening.cancel()
+            with suppress(asyncio.CancelledError):
+                await listening
+            await services.bell.close()
+            await services.database.close()
+
+    return Starlette(
+        routes=[
+            Route("/graphql", graphql),
+            WebSocketRoute("/graphql", graphql),
+            *routes(services),
+        ],
+        middleware=[
+            Middleware(
+                CORSMiddleware,
+                allow_origins=settings.allowed_origins,
+                allow_methods=["GET", "POST", "PUT"],
+                allow_headers=["authorization", "content-type", "content-range", "x-request-id"],
+                expose_headers=["x-request-id"],
+            )
+        ],
+        lifespan=lifespan,
+    )

@@ -1,0 +1,92 @@
+"""Engines for the two databases: PostgreSQL, and SQLite set up so that nothing is lost or locked out."""
+
+from typing import Any
+
+from sqlalchemy import Connection, event
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError
+from sqlalchemy.ext.asyncio import AsyncEngine, async_sessionmaker, create_async_engine
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from app.settings import SettingError
+
+BUSY_TIMEOUT_SECONDS = 30
+READERS = 8
+
+
+class Database:
+    """The database of one process: `reader` for queries, `writer` for commands."""
+
+    def __init__(self, url: str) -> None:
+        """Open nothing yet.
+
+        url: `sqlite:///path` or `postgresql://...`.
+
+        Raises:
+            SettingError: another scheme, or a malformed address.
+        """
+        self.url = _driver_url(url)
+        if self.is_sqlite:
+            # One writer connection a process: SQLite's own waiting is unfair, a queue in front is not.
+            self._writer = _sqlite_engine(self.url, pool_size=1, begin="BEGIN IMMEDIATE")
+            self._reader = _sqlite_engine(self.url, pool_size=READERS, begin="BEGIN")
+        else:
+            self._writer = self._reader = create_async_engine(
+                self.url, pool_size=READERS, max_overflow=READERS, pool_pre_ping=True
+            )
+        self.writer = async_sessionmaker(self._writer, class_=AsyncSession, expire_on_commit=False)
+        self.reader = async_sessionmaker(self._reader, class_=AsyncSession, expire_on_commit=False)
+
+    @property
+    def is_sqlite(self) -> bool:
+        """True on SQLite, False on PostgreSQL."""
+        return self.url.get_backend_name() == "sqlite"
+
+    @property
+    def engine(self) -> AsyncEngine:
+        """The engine that writes."""
+        return self._writer
+
+    async def close(self) -> None:
+        """Close every connection."""
+        await self._writer.dispose()
+        await self._reader.dispose()
+
+
+def _driver_url(url: str) -> URL:
+    try:
+        parsed = make_url(url)
+    except ArgumentError:
+        raise SettingError("DOCYARD_DATABASE_URL is not an address.") from None
+    match parsed.get_backend_name():
+        case "sqlite":
+            return parsed.set(drivername="sqlite+aiosqlite")
+        case "postgresql":
+            return parsed.set(drivername="postgresql+asyncpg")
+        case other:
+            raise SettingError(
+                f"DOCYARD_DATABASE_URL begins with {other!r}; use sqlite:/// or postgresql://."
+            )
+
+
+def _sqlite_engine(url: URL, *, pool_size: int, begin: str) -> AsyncEngine:
+    engine = create_async_engine(url, pool_size=pool_size, max_overflow=0, pool_timeout=60)
+
+    @event.listens_for(engine.sync_engine, "connect")
+    def set_up(connection: Any, _record: Any) -> None:
+        connection.isolation_level = None  # we begin transactions ourselves, below
+        cursor = connection.cursor()
+        cursor.execute(f"PRAGMA busy_timeout={BUSY_TIMEOUT_SECONDS * 1000}")
+        cursor.execute("PRAGMA journal_mode=WAL")
+        # FULL: a commit that was answered survives a power cut.
+        cursor.execute("PRAGMA synchronous=FULL")
+        cursor.execute("PRAGMA foreign_keys=ON")
+        cursor.close()
+
+    @event.listens_for(engine.sync_engine, "begin")
+    def start(connection: Connection) -> None:
+        # IMMEDIATE: with a deferred start two writers both read, then one dies with "database is
+        # locked", and SQLite does not wait out busy_timeout for it.
+        connection.exec_driver_sql(begin)
+
+    return engine

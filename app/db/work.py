@@ -1,0 +1,52 @@
+"""Units of work: one transaction a step, and what is to happen once it is committed."""
+
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import NewType
+
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from app.db.engine import Database
+
+logger = logging.getLogger(__name__)
+
+ReadSession = NewType("ReadSession", AsyncSession)
+WriteSession = NewType("WriteSession", ReadSession)  # one may read in it too
+
+AfterCommit = Callable[[], Awaitable[None]]
+
+
+@dataclass(slots=True)
+class Work:
+    """A transaction in hand. Nothing in the middle commits; effects wait for the commit."""
+
+    session: WriteSession
+    after_commit_calls: list[AfterCommit] = field(default_factory=list)
+
+    def after_commit(self, call: AfterCommit) -> None:
+        """Call this once the transaction is committed, never otherwise."""
+        self.after_commit_calls.append(call)
+
+
+@asynccontextmanager
+async def transaction(database: Database) -> AsyncIterator[Work]:
+    """Open a transaction; commit it at the end of the block, or roll back where the block raises."""
+    async with database.writer() as session:
+        work = Work(WriteSession(ReadSession(session)))
+        async with session.begin():
+            yield work
+    for call in work.after_commit_calls:
+        try:
+            await call()
+        except Exception:
+            # What was promised is in the rows; the sweep makes good what was not said aloud.
+            logger.exception("a call after commit failed")
+
+
+@asynccontextmanager
+async def reading(database: Database) -> AsyncIterator[ReadSession]:
+    """Open a short session that only reads."""
+    async with database.reader() as session:
+        yield ReadSession(session)

@@ -1,0 +1,146 @@
+"""`docyard doctor`: what works on this machine and what does not."""
+
+import asyncio
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from app import supervisor, valkey
+from app.db.engine import Database
+from app.db.migration import is_current
+from app.folder import Folder, complete, keeps_database, needs_valkey
+from app.settings import MIB, SettingError, Settings
+from app.terminal import CommandFailed, printable
+
+ANSWER_SECONDS = 5.0
+CONFINEMENT_SECONDS = 120.0
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was looked at. essential: without it the service does not do its work."""
+
+    name: str
+    holds: bool
+    detail: str
+    essential: bool = True
+
+
+def examine(settings: Settings) -> int:
+    """Look at everything, print a table; return 1 where something essential fails, else 0."""
+    findings = [Finding("settings", holds=True, detail="can be read")]
+    findings += folder_findings(settings)
+    findings += asyncio.run(service_findings(settings))
+    findings += confinement_findings()
+    Console(soft_wrap=not sys.stdout.isatty()).print(table(findings))
+    return int(any(found.essential and not found.holds for found in findings))
+
+
+def folder_findings(settings: Settings) -> Iterator[Finding]:
+    """Look at the data folder, its space and the keys."""
+    try:
+        folder = Folder(settings.data_dir)
+        folder.open()
+        (folder.path / ".doctor").touch()
+        (folder.path / ".doctor").unlink()
+        yield Finding("data folder", holds=True, detail=f"{folder.path} takes files")
+        free = shutil.disk_usage(folder.path).free
+        detail = (
+            f"{free // MIB} MiB free; files are refused below {settings.free_disk_bytes // MIB}"
+        )
+        yield Finding("disk space", holds=free > settings.free_disk_bytes, detail=detail)
+    except (SettingError, OSError) as error:
+        yield Finding("data folder", holds=False, detail=str(error))
+        return
+    try:
+        complete(settings)
+        yield Finding("keys that sign links", holds=True, detail="there")
+    except SettingError as error:
+        yield Finding("keys that sign links", holds=False, detail=str(error))
+
+
+async def service_findings(settings: Settings) -> list[Finding]:
+    """Look at the database and at the server that rings."""
+    return [await database_finding(settings), await redis_finding(settings)]
+
+
+async def database_finding(settings: Settings) -> Finding:
+    """Look whether the database answers and is up to date."""
+    if keeps_database(settings) and not (settings.data_dir / "docyard.db").exists():
+        return Finding("database", holds=True, detail="none yet; the first start makes it")
+    try:
+        database = Database(settings.database_url)
+        try:
+            async with asyncio.timeout(ANSWER_SECONDS):
+                current = await is_current(database)
+        finally:
+            await database.close()
+    except Exception as error:  # noqa: BLE001 - drivers raise what they like
+        return Finding("database", holds=False, detail=f"{type(error).__name__}: {error}")
+    detail = "answers, up to date" if current else "not up to date; run `docyard migrate`"
+    return Finding("database", holds=current, detail=detail)
+
+
+async def redis_finding(settings: Settings) -> Finding:
+    """Look whether the server answers, or can be started."""
+    if needs_valkey(settings) and not await valkey.Valkey(settings.data_dir).answers():
+        try:
+            program = valkey.program()
+        except CommandFailed as error:
+            return Finding("Valkey", holds=False, detail=str(error))
+        return Finding("Valkey", holds=True, detail=f"not running; `docyard up` starts {program}")
+    client = Redis.from_url(
+        valkey.Valkey(settings.data_dir).url if needs_valkey(settings) else settings.redis_url,
+        socket_timeout=ANSWER_SECONDS,
+        socket_connect_timeout=ANSWER_SECONDS,
+    )
+    try:
+        await client.ping()
+    except (RedisError, OSError, ValueError) as error:
+        return Finding("Redis", holds=False, detail=str(error))
+    finally:
+        await client.aclose()
+    return Finding("Redis", holds=True, detail="answers")
+
+
+def confinement_findings() -> list[Finding]:
+    """Look how well documents are locked in here, by trying it in a process of its own."""
+    try:
+        tried = subprocess.run(  # noqa: S603 - our own module
+            supervisor.module("workers.confinement"),
+            capture_output=True,
+            text=True,
+            timeout=CONFINEMENT_SECONDS,
+            check=False,
+        )
+        found = [
+            Finding(f"confinement: {test['name']}", test["holds"], test["detail"], essential=False)
+            for test in json.loads(tried.stdout or "[]")
+        ]
+    except (subprocess.TimeoutExpired, ValueError, KeyError, TypeError) as error:
+        return [Finding("confinement", holds=False, detail=f"could not be tried: {error}")]
+    if tried.returncode != 0 and not found:
+        words = tried.stderr.strip().rpartition("\n")[2]
+        return [Finding("confinement", holds=False, detail=f"could not be tried: {words}")]
+    return found
+
+
+def table(findings: list[Finding]) -> Table:
+    """Return what was found as a table."""
+    made = Table("", "what", "found", box=None, pad_edge=False)
+    for found in findings:
+        if found.holds:
+            mark = Text("ok", "green")
+        else:
+            mark = Text("FAILS", "bold red") if found.essential else Text("weak", "yellow")
+        made.add_row(mark, Text(found.name), Text(printable(found.detail)))
+    return made

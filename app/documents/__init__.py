@@ -1,0 +1,1 @@
+"""Files, given or produced: their rows, their bytes, their links."""

@@ -1,0 +1,153 @@
+"""Taking files in, and letting them go."""
+
+import re
+from collections.abc import Sequence
+from datetime import datetime
+from uuid import UUID
+
+from sqlmodel import col, select, update
+
+from app.clock import now
+from app.db.work import Work
+from app.documents.media import extension, media_type
+from app.documents.models import Document, DocumentStatus, FileRemoval
+from app.documents.store import LocalStore, Stored
+from app.errors import FieldError, InvalidInput, UploadMismatch
+
+MAX_TAGS = 100
+MAX_TAG_CHARS = 100
+MAX_FILENAME_CHARS = 255
+
+
+async def announce(
+    work: Work,
+    *,
+    application_id: UUID,
+    filename: str,
+    tags: Sequence[str],
+    upload_expires_at: datetime,
+    size: int | None = None,
+    sha256: str | None = None,
+) -> Document:
+    """Make the row of a document whose bytes are still to come.
+
+    The row comes first: bytes without a row would stay for ever after a crash, and a row without
+    bytes is swept away at `upload_expires_at`.
+
+    Raises:
+        InvalidInput: a bad name, tag or hash.
+    """
+    document = Document(
+        application_id=application_id,
+        filename=clean_filename(filename),
+        tags=clean_tags(tags),
+        announced_size=size,
+        announced_sha256=None if sha256 is None else _clean_hash(sha256),
+        upload_expires_at=upload_expires_at,
+    )
+    work.session.add(document)
+    await work.session.flush()
+    return document
+
+
+async def complete(work: Work, document_id: UUID, stored: Stored) -> Document:
+    """Note that all bytes are here.
+
+    Raises:
+        UploadMismatch: they are not the bytes that were announced.
+    """
+    document = await work.session.get_one(Document, document_id, with_for_update=True)
+    if document.announced_size is not None and document.announced_size != stored.size:
+        raise UploadMismatch("size")
+    if document.announced_sha256 is not None and document.announced_sha256 != stored.sha256:
+        raise UploadMismatch("SHA-256")
+    document.size = document.received_bytes = stored.size
+    document.sha256 = stored.sha256
+    document.mime_type = media_type(stored.head)
+    document.extension = extension(document.mime_type, document.filename)
+    document.status = DocumentStatus.PROCESSED
+    document.upload_expires_at = None
+    await work.session.flush()
+    return document
+
+
+async def note_received(work: Work, document_id: UUID, received_bytes: int) -> None:
+    """Note how far an upload has come."""
+    statement = (
+        update(Document)
+        .where(col(Document.id) == document_id, col(Document.status) == DocumentStatus.NEW)
+        .values(received_bytes=received_bytes)
+    )
+    await work.session.exec(statement)
+
+
+async def give_up(work: Work, document_id: UUID, *, store: LocalStore) -> None:
+    """Give an unfinished upload up: no more bytes are taken, those that came are removed."""
+    statement = (
+        update(Document)
+        .where(col(Document.id) == document_id, col(Document.status) == DocumentStatus.NEW)
+        .values(status=DocumentStatus.CANCELED, upload_expires_at=None, received_bytes=0)
+    )
+    if (await work.session.exec(statement)).rowcount:
+        await remove_file(work, document_id, store=store)
+
+
+async def delete(work: Work, document: Document, *, store: LocalStore) -> None:
+    """Delete a document and its bytes. No job may use it any more."""
+    await remove_file(work, document.id, store=store)
+    await work.session.delete(document)
+    await work.session.flush()
+
+
+async def remove_file(work: Work, key: UUID, *, store: LocalStore) -> None:
+    """Have bytes removed once this transaction is committed, even where the process dies before."""
+    if await work.session.get(FileRemoval, key) is None:
+        work.session.add(FileRemoval(key=key))
+    work.after_commit(lambda: store.delete(key))
+
+
+async def expired_uploads(work: Work) -> Sequence[Document]:
+    """Return the uploads whose time to take bytes is over, some hundred at most."""
+    statement = select(Document).where(
+        col(Document.status) == DocumentStatus.NEW, col(Document.upload_expires_at) < now()
+    )
+    return (await work.session.exec(statement.limit(500))).all()
+
+
+def clean_filename(filename: str) -> str:
+    """Return the last part of a path without control characters; the name a user will see.
+
+    Raises:
+        InvalidInput: nothing is left of it.
+    """
+    name = re.sub(r"[\x00-\x1f\x7f\ud800-\udfff]", "", filename.replace("\\", "/")).strip()
+    name = name.rpartition("/")[2].strip()
+    if not name or name in {".", ".."}:
+        raise InvalidInput(FieldError(("filename",), "A file needs a name.", "missing"))
+    if len(name) > MAX_FILENAME_CHARS:
+        stem, dot, last = name.rpartition(".")
+        keep = MAX_FILENAME_CHARS - len(dot + last)
+        name = stem[:keep] + dot + last if dot and keep > 0 else name[:MAX_FILENAME_CHARS]
+    return name
+
+
+def clean_tags(tags: Sequence[str]) -> list[str]:
+    """Return the tags trimmed, each once.
+
+    Raises:
+        InvalidInput: too many, or one that is empty or too long.
+    """
+    trimmed = list(dict.fromkeys(tag.strip() for tag in tags))
+    if len(trimmed) > MAX_TAGS:
+        raise InvalidInput(FieldError(("tags",), f"At most {MAX_TAGS} tags.", "too_long"))
+    if any(not tag or len(tag) > MAX_TAG_CHARS or "\0" in tag for tag in trimmed):
+        message = f"A tag has 1 to {MAX_TAG_CHARS} characters."
+        raise InvalidInput(FieldError(("tags",), message, "string_length"))
+    return trimmed
+
+
+def _clean_hash(value: str) -> str:
+    if not re.fullmatch(r"[0-9a-fA-F]{64}", value):
+        message = "A SHA-256 is written as 64 hexadecimal digits."
+        raise InvalidInput(FieldError(("sha256",), message, "string_pattern"))
+    return value.lower()

@@ -1,0 +1,274 @@
+"""Everything that can go wrong for a caller: one class and one stable code each.
+
+Refusals are the answers to a call; `Failure` is why the work on a document or a job ended. The API's
+problem types, the codes in the README and the error catalogue all come from here.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import ClassVar
+
+
+class ErrorCode(StrEnum):
+    """Why work failed. A code never changes its meaning."""
+
+    INTERNAL = "INTERNAL"
+    EXTERNAL = "EXTERNAL"
+    CONFIGURATION = "CONFIGURATION"
+    GENERIC = "GENERIC"
+    UNSUPPORTED_FORMAT = "UNSUPPORTED_FORMAT"
+    UNSUPPORTED_FEATURE = "UNSUPPORTED_FEATURE"
+    OPTION = "OPTION"
+    CANCELED = "CANCELED"
+    TIMEOUT = "TIMEOUT"
+    PASSWORD = "PASSWORD"  # noqa: S105 - a code, not a password
+    CONFORMANCE = "CONFORMANCE"
+    CORRUPT = "CORRUPT"
+    DEPENDENCY = "DEPENDENCY"
+    MEMORY = "MEMORY"
+    CRASHED = "CRASHED"
+    TOO_LARGE = "TOO_LARGE"
+    EXPIRED = "EXPIRED"
+    POISONED = "POISONED"
+    WORKER_LOST = "WORKER_LOST"
+
+
+RETRYABLE = frozenset({ErrorCode.EXTERNAL, ErrorCode.WORKER_LOST})
+"""Causes that can pass by themselves."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why the work on a document or a job ended: a code, and one sentence for a person."""
+
+    code: ErrorCode
+    message: str
+
+    @property
+    def retryable(self) -> bool:
+        """True where the same work may succeed later."""
+        return self.code in RETRYABLE
+
+
+class ProcessingFailed(Exception):
+    """A processor cannot do its work on this file; raised inside the sandbox."""
+
+    def __init__(self, code: ErrorCode, message: str) -> None:
+        super().__init__(message)
+        self.failure = Failure(code, message)
+
+
+class AppError(Exception):
+    """Something a caller can get wrong, or a limit that was met. The text is written for the caller."""
+
+    code: ClassVar[str]
+    title: ClassVar[str]
+    status: ClassVar[int]
+    meaning: ClassVar[str]
+    what_to_do: ClassVar[str]
+    retryable: ClassVar[bool] = False
+
+    @property
+    def type(self) -> str:
+        """A stable URI reference for this kind of problem (RFC 9457)."""
+        return f"urn:docyard:problem:{self.code.lower().replace('_', '-')}"
+
+
+@dataclass(frozen=True, slots=True)
+class FieldError:
+    """One bad value: where it stands in the input, what is wrong, and a stable word for that."""
+
+    loc: tuple[str, ...]
+    msg: str
+    type: str
+
+
+class InvalidInput(AppError):
+    code = "INVALID_INPUT"
+    title = "Invalid input"
+    status = 422
+    meaning = "A value in the request is missing, malformed or out of range."
+    what_to_do = "Correct the values that `errors` names and send the request again."
+
+    def __init__(self, *errors: FieldError) -> None:
+        super().__init__(" ".join(error.msg for error in errors))
+        self.errors = errors
+
+
+class UnsupportedFeature(InvalidInput):
+    code = "UNSUPPORTED_FEATURE"
+    title = "Not available here"
+    meaning = "The request is right, but this service cannot do that work."
+    what_to_do = "Leave the option out, or use a service that offers it (see `service`)."
+
+
+class NotFound(AppError):
+    code = "NOT_FOUND"
+    title = "Not found"
+    status = 404
+    meaning = "There is nothing with this id, or it belongs to another application."
+    what_to_do = "Check the id, and that the key belongs to the right application."
+
+    def __init__(self, kind: str, id: str | None = None) -> None:
+        super().__init__(f"There is no {kind} with this id.")
+        self.id = id
+
+
+class Conflict(AppError):
+    code = "CONFLICT"
+    title = "Not possible in this state"
+    status = 409
+    meaning = "The thing is there, but its state forbids this."
+    what_to_do = "Read its state again and decide anew."
+
+
+class UploadComplete(Conflict):
+    code = "UPLOAD_COMPLETE"
+    title = "Upload already complete"
+    meaning = "All bytes of this upload are here already; it takes no more."
+    what_to_do = "Use the document, or make another upload for other bytes."
+
+    def __init__(self) -> None:
+        super().__init__("All bytes of this upload are here already.")
+
+
+class UploadBusy(Conflict):
+    code = "UPLOAD_BUSY"
+    title = "Upload in progress"
+    meaning = "Another request is sending bytes of the same upload."
+    what_to_do = "Wait for the other request to end, then ask for receivedBytes."
+    retryable = True
+
+    def __init__(self) -> None:
+        super().__init__("Another request is sending bytes of this upload.")
+
+
+class UploadRange(Conflict):
+    code = "UPLOAD_RANGE"
+    title = "Bytes out of order"
+    status = 416
+    meaning = "A part of an upload does not begin where the bytes received so far end."
+    what_to_do = "Ask the document for receivedBytes and go on from there."
+
+    def __init__(self, *, received_bytes: int) -> None:
+        super().__init__(f"{received_bytes} bytes are here; the next part must begin there.")
+        self.received_bytes = received_bytes
+
+
+class UploadMismatch(Conflict):
+    code = "UPLOAD_MISMATCH"
+    title = "Upload damaged"
+    status = 422
+    meaning = "The bytes received are not those that were announced (size or SHA-256)."
+    what_to_do = "Make a new upload and send the file again."
+
+    def __init__(self, what: str) -> None:
+        super().__init__(f"The {what} of the bytes received is not the one announced.")
+
+
+class LimitExceeded(AppError):
+    code = "LIMIT_EXCEEDED"
+    title = "Limit exceeded"
+    status = 429
+    meaning = "A limit of this service was met."
+    what_to_do = "Stay below the limit that the answer names."
+
+    def __init__(
+        self, message: str, *, limit: int | None = None, retry_after_seconds: int | None = None
+    ) -> None:
+        super().__init__(message)
+        self.limit = limit
+        self.retry_after_seconds = retry_after_seconds
+
+
+class TooManyJobs(LimitExceeded):
+    code = "TOO_MANY_JOBS"
+    title = "Too many jobs"
+    status = 503
+    meaning = "The application has as many open jobs as it may have."
+    what_to_do = "Wait until jobs have ended, then send the request again."
+    retryable = True
+
+    def __init__(self, *, limit: int, retry_after_seconds: int) -> None:
+        super().__init__(
+            f"{limit} jobs are open, which is the limit of this application.",
+            limit=limit,
+            retry_after_seconds=retry_after_seconds,
+        )
+
+
+class FileTooLarge(LimitExceeded):
+    code = "FILE_TOO_LARGE"
+    title = "File too large"
+    status = 413
+    meaning = "A file is larger than this service takes."
+    what_to_do = "Send a smaller file, or ask the operator to raise DOCYARD_UPLOAD_LIMIT_BYTES."
+
+    def __init__(self, *, limit: int) -> None:
+        super().__init__(f"A file may have at most {limit} bytes.", limit=limit)
+
+
+class StorageFull(LimitExceeded):
+    code = "STORAGE_FULL"
+    title = "Storage full"
+    status = 507
+    meaning = "The service has too little free disk space to take files."
+    what_to_do = "Wait, or ask the operator to make room."
+    retryable = True
+
+    def __init__(self) -> None:
+        super().__init__(
+            "There is too little free space to take this file.", retry_after_seconds=60
+        )
+
+
+class Forbidden(AppError):
+    code = "FORBIDDEN"
+    title = "Forbidden"
+    status = 403
+    meaning = "The key is good, but its scope is too small for this."
+    what_to_do = "Use a key with the scope that the answer names."
+
+    def __init__(self, *, needs: str) -> None:
+        super().__init__(f"This needs a key with the scope {needs}.")
+
+
+class Unauthenticated(AppError):
+    code = "UNAUTHENTICATED"
+    title = "Not authenticated"
+    status = 401
+    meaning = "The request carries no API key, or one that is unknown, revoked or expired."
+    what_to_do = "Send a valid key: Authorization: Bearer dy_..."
+
+    def __init__(self) -> None:
+        super().__init__("Send a valid API key as Authorization: Bearer dy_...")
+
+
+class InvalidCursor(AppError):
+    code = "INVALID_CURSOR"
+    title = "Invalid cursor"
+    status = 422
+    meaning = "A cursor was not given out by this list."
+    what_to_do = "Use the cursors of the same list, unchanged, or begin without one."
+
+    def __init__(self) -> None:
+        super().__init__("This cursor was not given out by this list.")
+
+
+class InvalidPage(AppError):
+    code = "INVALID_PAGE"
+    title = "Invalid page"
+    status = 422
+    meaning = "`first` or `last` is out of range, or paging arguments exclude each other."
+    what_to_do = "Use `first` with `after`, or `last` with `before`, within the limit."
+
+
+class InvalidLink(AppError):
+    code = "INVALID_LINK"
+    title = "Link not valid"
+    status = 403
+    meaning = "A signed link has expired or was changed."
+    what_to_do = "Ask the API for a new link."
+
+    def __init__(self) -> None:
+        super().__init__("This link has expired or was changed. Ask the API for a new one.")

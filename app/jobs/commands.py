@@ -1,0 +1,248 @@
+"""What callers do to jobs: create, cancel, delete. Each is one transaction with the events it owes."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from functools import partial
+from uuid import UUID
+
+from sqlmodel import col, exists, func, select, update
+
+from app.accounts.caller import Caller
+from app.accounts.models import Application
+from app.clock import now
+from app.db.work import Work
+from app.documents import commands as documents
+from app.documents.models import Document, DocumentStatus
+from app.documents.store import LocalStore
+from app.errors import FieldError, InvalidInput, NotFound, TooManyJobs
+from app.jobs import events
+from app.jobs.events import Note
+from app.jobs.models import Attachment, Job, JobDocument
+from app.jobs.options import SegmentOptions, to_json
+from app.jobs.queue import Doorbell
+from app.jobs.states import FINISHED, OPEN, JobStatus
+from app.jobs.types import EventKind, JobOutcome, JobPriority, JobType
+
+MAX_DOCUMENTS = 1000
+RETRY_AFTER_SECONDS = 5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobRequest:
+    """A job that is asked for. `owned_ids` are those of the documents that came with it."""
+
+    options: SegmentOptions
+    document_ids: Sequence[UUID]
+    timeout: timedelta
+    max_attempts: int
+    owned_ids: frozenset[UUID] = frozenset()
+    name: str | None = None
+    group_id: str | None = None
+    priority: JobPriority = JobPriority.NORMAL
+    submitter_ip: str | None = None
+
+
+@dataclass(slots=True)
+class Deleted:
+    """What went with a job."""
+
+    status: JobStatus
+    canceled_first: bool
+    job_ids: list[UUID] = field(default_factory=list)
+    document_ids: list[UUID] = field(default_factory=list)
+    freed_bytes: int = 0
+
+
+async def create(work: Work, bell: Doorbell, *, caller: Caller, request: JobRequest) -> Job:
+    """Make a job that waits for a worker.
+
+    Raises:
+        InvalidInput: no document, too many, or one of them twice.
+        NotFound: a document is not there.
+        TooManyJobs: the application has no room for another open job.
+    """
+    found = await _documents(work, caller, request.document_ids)
+    application = await _next_number(work, caller.application_id)
+    job = Job(
+        application_id=application.id,
+        number=application.last_job_number,
+        name=request.name or f"SEGMENT {application.last_job_number}",
+        group_id=request.group_id,
+        type=JobType.SEGMENT,
+        status=JobStatus.PENDING,
+        settings=to_json(request.options),
+        priority=request.priority,
+        total_size=sum(document.size or 0 for document in found),
+        waits_for_data=any(document.status is DocumentStatus.NEW for document in found),
+        max_attempts=request.max_attempts,
+        timeout_seconds=round(request.timeout.total_seconds()),
+        submitter_id=caller.api_key_id,
+        submitter_ip=request.submitter_ip,
+    )
+    work.session.add(job)
+    await work.session.flush()
+    for position, document in enumerate(found):
+        owned = document.id in request.owned_ids
+        work.session.add(
+            JobDocument(job_id=job.id, document_id=document.id, position=position, owned=owned)
+        )
+    await events.first(work, bell, job, message="The job was accepted.")
+    if not job.waits_for_data:
+        work.after_commit(lambda: bell.ring(job.id))
+    return job
+
+
+async def data_arrived(work: Work, bell: Doorbell, document_id: UUID) -> None:
+    """Let the jobs go that waited for this document and wait for no other."""
+    waiting = select(JobDocument.job_id).where(col(JobDocument.document_id) == document_id)
+    missing = (
+        exists()
+        .where(col(JobDocument.job_id) == col(Job.id))
+        .where(col(JobDocument.document_id) == col(Document.id))
+        .where(col(Document.status) == DocumentStatus.NEW)
+    )
+    size = (
+        select(func.coalesce(func.sum(Document.size), 0))
+        .where(col(Document.id) == col(JobDocument.document_id))
+        .where(col(JobDocument.job_id) == col(Job.id))
+        .scalar_subquery()
+    )
+    statement = (
+        update(Job)
+        .where(col(Job.id).in_(waiting), col(Job.waits_for_data), ~missing)
+        .values(waits_for_data=False, due_at=now(), total_size=size)
+        .returning(col(Job.id))
+        .execution_options(synchronize_session=False)
+    )
+    for job_id in (await work.session.exec(statement)).scalars():
+        work.after_commit(partial(bell.ring, job_id))
+
+
+async def cancel(work: Work, bell: Doorbell, *, caller: Caller, job_id: UUID) -> tuple[Job, bool]:
+    """Cancel a job; return it, and whether that changed anything.
+
+    Raises:
+        NotFound: there is no such job.
+    """
+    job = await find(work, caller=caller, job_id=job_id)
+    canceled = await _cancel(work, bell, job_id)
+    if canceled is not None:
+        return canceled, True
+    await work.session.refresh(job)
+    return job, False
+
+
+async def delete(
+    work: Work, bell: Doorbell, *, caller: Caller, job_id: UUID, store: LocalStore
+) -> Deleted:
+    """Delete a job with all that belongs to it; one that is not finished is canceled first.
+
+    Raises:
+        NotFound: there is no such job.
+    """
+    job = await find(work, caller=caller, job_id=job_id)
+    canceled = await _cancel(work, bell, job_id)
+    await work.session.refresh(job, with_for_update=True)
+    gone = Deleted(job.status, canceled_first=canceled is not None, job_ids=[job.id])
+    attachments = await work.session.exec(select(Attachment).where(Attachment.job_id == job_id))
+    for attachment in attachments:
+        gone.freed_bytes += attachment.size
+        await documents.remove_file(work, attachment.id, store=store)
+    doomed = await _documents_of(work, job_id)
+    await events.last(work, bell, job)
+    await work.session.delete(job)
+    await work.session.flush()
+    for document in doomed:
+        gone.document_ids.append(document.id)
+        gone.freed_bytes += document.size or document.received_bytes
+        await documents.delete(work, document, store=store)
+    return gone
+
+
+async def find(work: Work, *, caller: Caller, job_id: UUID) -> Job:
+    """Return a job of the caller's application.
+
+    Raises:
+        NotFound: there is none.
+    """
+    job = await work.session.get(Job, job_id)
+    if job is None or job.application_id != caller.application_id:
+        raise NotFound("job", str(job_id))
+    return job
+
+
+async def _cancel(work: Work, bell: Doorbell, job_id: UUID) -> Job | None:
+    job = await events.move(
+        work,
+        bell,
+        job_id,
+        to=JobStatus.CANCELED,
+        note=Note(EventKind.STATUS, "The job was canceled."),
+        outcome=JobOutcome.ERROR,
+        message=None,
+    )
+    if job is None:
+        return None
+    statement = (
+        update(JobDocument)
+        .where(col(JobDocument.job_id) == job_id, col(JobDocument.status).in_(OPEN))
+        .values(status=JobStatus.CANCELED, checkpoint=None)
+    )
+    await work.session.exec(statement)
+    work.after_commit(lambda: bell.cancel(job_id))
+    return job
+
+
+async def _documents(work: Work, caller: Caller, ids: Sequence[UUID]) -> list[Document]:
+    loc = ("documentIds",)
+    if not ids:
+        raise InvalidInput(FieldError(loc, "A job needs at least one document.", "missing"))
+    if len(ids) > MAX_DOCUMENTS:
+        message = f"A job may have at most {MAX_DOCUMENTS} documents."
+        raise InvalidInput(FieldError(loc, message, "too_long"))
+    if len(set(ids)) < len(ids):
+        raise InvalidInput(FieldError(loc, "A document stands in the list twice.", "repeated"))
+    statement = select(Document).where(
+        col(Document.id).in_(ids), Document.application_id == caller.application_id
+    )
+    # Locked: a deletion of a document and a new job on it must not miss each other.
+    found = {row.id: row for row in await work.session.exec(statement.with_for_update(read=True))}
+    for id in ids:
+        if id not in found or found[id].status is DocumentStatus.CANCELED:
+            raise NotFound("document", str(id))
+    return [found[id] for id in ids]
+
+
+async def _next_number(work: Work, application_id: UUID) -> Application:
+    """Count one job more, under the lock of the application, so that the limit holds too."""
+    statement = (
+        update(Application)
+        .where(col(Application.id) == application_id)
+        .values(last_job_number=Application.last_job_number + 1)
+        .returning(Application)
+        .execution_options(synchronize_session=False, populate_existing=True)
+    )
+    application: Application = (await work.session.exec(statement)).scalar_one()
+    open_jobs = select(func.count()).where(
+        Job.application_id == application_id, col(Job.status).notin_(FINISHED)
+    )
+    if (await work.session.exec(open_jobs)).one() >= application.max_open_jobs:
+        raise TooManyJobs(limit=application.max_open_jobs, retry_after_seconds=RETRY_AFTER_SECONDS)
+    return application
+
+
+async def _documents_of(work: Work, job_id: UUID) -> Sequence[Document]:
+    """Return the documents that came with a job or from it, and that no other job uses."""
+    elsewhere = (
+        exists()
+        .where(col(JobDocument.document_id) == col(Document.id))
+        .where(col(JobDocument.job_id) != job_id)
+    )
+    owned = select(JobDocument.document_id).where(
+        JobDocument.job_id == job_id, col(JobDocument.owned)
+    )
+    statement = select(Document).where(
+        col(Document.id).in_(owned) | (col(Document.produced_by_id) == job_id), ~elsewhere
+    )
+    return (await work.session.exec(statement)).all()

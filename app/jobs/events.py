@@ -1,0 +1,162 @@
+"""The event log of a job, and the one function that moves a job from state to state.
+
+Both live here because they are one write: a change of a job and the event that tells of it are the
+same commit, and the number of the event is given out under the lock that the change took.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from sqlmodel import col, delete, select, update
+
+from app.clock import now
+from app.db import pages
+from app.db.work import ReadSession, Work
+from app.errors import InvalidCursor
+from app.jobs.models import Job, JobEvent
+from app.jobs.queue import Doorbell
+from app.jobs.states import FINISHED, JobStatus, sources
+from app.jobs.types import EventKind, Severity
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """What an event says besides the state of its job."""
+
+    kind: EventKind
+    message: str | None = None
+    severity: Severity | None = None
+    document_id: UUID | None = None
+
+
+async def change(
+    work: Work,
+    bell: Doorbell,
+    job_id: UUID,
+    *,
+    note: Note,
+    fence: int | None = None,
+    status: JobStatus = JobStatus.PROCESSING,
+    **values: Any,  # noqa: ANN401 - columns of Job
+) -> Job | None:
+    """Change columns of a job and log it; None where the job is not in this status and attempt."""
+    conditions = [col(Job.id) == job_id, col(Job.status) == status]
+    return await _write(work, bell, conditions, fence, note, values)
+
+
+async def move(
+    work: Work,
+    bell: Doorbell,
+    job_id: UUID,
+    *,
+    to: JobStatus,
+    note: Note,
+    fence: int | None = None,
+    **values: Any,  # noqa: ANN401 - columns of Job
+) -> Job | None:
+    """Move a job to another state and log it; return the job as it is then.
+
+    None: the table of moves does not allow it any more (somebody else was faster), or the attempt is
+    another one. Nothing has changed then.
+    """
+    conditions = [col(Job.id) == job_id, col(Job.status).in_(sources(to))]
+    values["status"] = to
+    if to in FINISHED:
+        values["finished_at"] = now()
+    if to is not JobStatus.PROCESSING:
+        values |= {"lease_until": None, "worker_id": None}
+    return await _write(work, bell, conditions, fence, note, values)
+
+
+async def first(work: Work, bell: Doorbell, job: Job, *, message: str) -> None:
+    """Log the beginning of a new job."""
+    job.event_seq = 1
+    work.session.add(_event(job, Note(EventKind.STATUS, message)))
+    await work.session.flush()
+    work.after_commit(lambda: bell.publish(job.id))
+
+
+async def last(work: Work, bell: Doorbell, job: Job) -> None:
+    """Replace the events of a job that is being deleted by one that says so."""
+    await work.session.exec(delete(JobEvent).where(col(JobEvent.job_id) == job.id))
+    job.event_seq += 1
+    work.session.add(_event(job, Note(EventKind.DELETED, "The job was deleted.")))
+    await work.session.flush()
+    work.after_commit(lambda: bell.publish(job.id))
+
+
+async def after(
+    session: ReadSession, *, job_id: UUID, application_id: UUID, seq: int, limit: int
+) -> Sequence[JobEvent]:
+    """Return the next events of a job, oldest first, those after number `seq`."""
+    statement = (
+        select(JobEvent)
+        .where(
+            col(JobEvent.job_id) == job_id,
+            col(JobEvent.application_id) == application_id,
+            col(JobEvent.seq) > seq,
+        )
+        .order_by(col(JobEvent.seq))
+        .limit(limit)
+    )
+    return (await session.exec(statement)).all()
+
+
+def cursor(event: JobEvent) -> str:
+    """Return the place of an event, in its job and in the feed over all jobs, as an opaque word."""
+    return pages.cursor(event.job_id.hex, event.seq, event.transaction_id or 0, event.id or 0)
+
+
+def cursor_seq(value: str, *, job_id: UUID) -> int:
+    """Return the number of the event that a cursor stands for.
+
+    Raises:
+        InvalidCursor: it was not given out for an event of this job.
+    """
+    job, seq, _transaction, _id = pages.keys(value, count=4)
+    if job != job_id.hex or not seq.isdecimal():
+        raise InvalidCursor
+    return int(seq)
+
+
+async def _write(  # noqa: PLR0917
+    work: Work,
+    bell: Doorbell,
+    conditions: list[Any],
+    fence: int | None,
+    note: Note,
+    values: dict[str, Any],
+) -> Job | None:
+    if fence is not None:
+        conditions.append(col(Job.attempt) == fence)
+    statement = (
+        update(Job)
+        .where(*conditions)
+        .values(**values, event_seq=Job.event_seq + 1, updated_at=now())
+        .returning(Job)
+        .execution_options(synchronize_session=False, populate_existing=True)
+    )
+    job: Job | None = (await work.session.exec(statement)).scalar_one_or_none()
+    if job is None:
+        return None
+    work.session.add(_event(job, note))
+    await work.session.flush()
+    job_id = job.id
+    work.after_commit(lambda: bell.publish(job_id))
+    return job
+
+
+def _event(job: Job, note: Note) -> JobEvent:
+    return JobEvent(
+        job_id=job.id,
+        application_id=job.application_id,
+        seq=job.event_seq,
+        kind=note.kind,
+        status=job.status,
+        progress=job.progress,
+        message=note.message,
+        severity=note.severity,
+        document_id=note.document_id,
+    )

@@ -1,0 +1,197 @@
+"""Tables of jobs, their documents, segments, attachments and events, and of workers."""
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import BigInteger, CheckConstraint, Column, FetchedValue, Index, UniqueConstraint
+from sqlmodel import Field, SQLModel
+
+from app.clock import now
+from app.db.columns import BigId, JsonValue, Word, new_id, words
+from app.errors import ErrorCode
+from app.jobs.states import FINISHED, JobStatus
+from app.jobs.types import (
+    AttachmentType,
+    EventKind,
+    JobOutcome,
+    JobPriority,
+    JobType,
+    SegmentStatus,
+    Severity,
+)
+
+
+class Job(SQLModel, table=True):
+    """One job. Every change of `status` is made by `jobs.moves`, conditionally."""
+
+    __table_args__ = (
+        UniqueConstraint("application_id", "number"),
+        CheckConstraint(f"status IN ({words(JobStatus)})", name="status_known"),
+        CheckConstraint(
+            f"(finished_at IS NOT NULL) = (status IN ({words(FINISHED)}))",
+            name="finished_at_iff_finished",
+        ),
+        CheckConstraint(
+            "lease_until IS NULL OR status = 'PROCESSING'", name="lease_while_processing"
+        ),
+        CheckConstraint("(outcome IS NOT NULL) = (finished_at IS NOT NULL)", name="outcome_at_end"),
+        CheckConstraint("progress BETWEEN 0 AND 100", name="progress_is_percent"),
+        # The claim: due jobs, best first.
+        Index("ix_job_claim", "status", "priority", "due_at"),
+        Index("ix_job_application_created", "application_id", "id"),
+        Index("ix_job_application_status", "application_id", "status", "id"),
+        Index("ix_job_lease", "status", "lease_until"),
+    )
+
+    id: UUID = Field(default_factory=new_id, primary_key=True)
+    application_id: UUID = Field(foreign_key="application.id", ondelete="CASCADE")
+    number: int
+    name: str = Field(max_length=255)
+    group_id: str | None = Field(default=None, max_length=255)
+    type: JobType = Field(sa_type=Word(JobType))
+    status: JobStatus = Field(sa_type=Word(JobStatus))
+    message: str | None = None
+    outcome: JobOutcome | None = Field(default=None, sa_type=Word(JobOutcome))
+    error_code: ErrorCode | None = Field(default=None, sa_type=Word(ErrorCode))
+    error_message: str | None = None
+    error_document_id: UUID | None = None
+    settings: dict[str, Any] = Field(sa_type=JsonValue)
+    result: dict[str, Any] | None = Field(default=None, sa_type=JsonValue)
+    priority: int = Field(default=JobPriority.NORMAL)
+    progress: int = 0
+    pages_done: int = 0
+    total_size: int = Field(default=0, sa_type=BigInteger)
+    event_seq: int = 0
+    # Where a document's bytes are still to come; such a job is not claimed.
+    waits_for_data: bool = False
+    due_at: datetime = Field(default_factory=now)
+    attempt: int = 0
+    charged_attempts: int = 0
+    max_attempts: int
+    worker_id: UUID | None = None
+    lease_until: datetime | None = None
+    attempt_started_at: datetime | None = None
+    attempt_pages: int = 0
+    duration_ms: int | None = None
+    timeout_seconds: int
+    submitter_id: UUID | None = Field(default=None, foreign_key="api_key.id", ondelete="SET NULL")
+    submitter_ip: str | None = Field(default=None, max_length=64)
+    created_at: datetime = Field(default_factory=now)
+    updated_at: datetime = Field(default_factory=now)
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+    expires_at: datetime | None = None
+
+
+class JobDocument(SQLModel, table=True):
+    """One document inside one job, with its own fate."""
+
+    __tablename__ = "job_document"
+    __table_args__ = (
+        UniqueConstraint("job_id", "position"),
+        CheckConstraint(f"status IN ({words(JobStatus)})", name="status_known"),
+        CheckConstraint(
+            "(failure_code IS NOT NULL) = (status = 'FAILED')", name="failure_if_failed"
+        ),
+    )
+
+    job_id: UUID = Field(foreign_key="job.id", primary_key=True, ondelete="CASCADE")
+    document_id: UUID = Field(foreign_key="document.id", primary_key=True, index=True)
+    position: int
+    # It came with the job, and goes with it where no other job uses it.
+    owned: bool = False
+    status: JobStatus = Field(default=JobStatus.PENDING, sa_type=Word(JobStatus))
+    pages_done: int = 0
+    pages_total: int | None = None
+    segment_count: int = 0
+    # Chained over the bodies in their order, so that it can go on after a lost worker.
+    segments_sha256: str | None = Field(default=None, max_length=64)
+    checkpoint: dict[str, Any] | None = Field(default=None, sa_type=JsonValue)
+    issues: list[dict[str, Any]] = Field(default_factory=list, sa_type=JsonValue)
+    failure_code: ErrorCode | None = Field(default=None, sa_type=Word(ErrorCode))
+    failure_message: str | None = None
+
+
+class Segment(SQLModel, table=True):
+    """One segment; never changed once it is there."""
+
+    __table_args__ = (
+        UniqueConstraint("job_id", "position", "ordinal"),
+        CheckConstraint(f"status IN ({words(SegmentStatus)})", name="status_known"),
+    )
+
+    id: UUID = Field(default_factory=new_id, primary_key=True)
+    job_id: UUID = Field(foreign_key="job.id", ondelete="CASCADE")
+    document_id: UUID = Field(foreign_key="document.id", index=True)
+    # Of its document in the job; with `ordinal` it gives the order of reading.
+    position: int
+    ordinal: int
+    key: str = Field(max_length=64)
+    status: SegmentStatus = Field(
+        default=SegmentStatus.COMPLETED,
+        sa_type=Word(SegmentStatus),
+    )
+    body: str
+    page: int
+    headings: list[str] = Field(default_factory=list, sa_type=JsonValue)
+    tags: list[str] = Field(default_factory=list, sa_type=JsonValue)
+    tag_scores: list[dict[str, Any]] = Field(default_factory=list, sa_type=JsonValue)
+    lang: str | None = Field(default=None, max_length=8)
+    boxes: list[dict[str, Any]] = Field(default_factory=list, sa_type=JsonValue)
+    created_at: datetime = Field(default_factory=now)
+    duration_ms: int | None = None
+
+
+class Attachment(SQLModel, table=True):
+    """A file that belongs to a job: result, log, report. Its bytes are stored under its id."""
+
+    __table_args__ = (CheckConstraint(f"type IN ({words(AttachmentType)})", name="type_known"),)
+
+    id: UUID = Field(default_factory=new_id, primary_key=True)
+    job_id: UUID = Field(foreign_key="job.id", index=True, ondelete="CASCADE")
+    document_id: UUID | None = Field(default=None, foreign_key="document.id", ondelete="SET NULL")
+    type: AttachmentType = Field(sa_type=Word(AttachmentType))
+    filename: str = Field(max_length=255)
+    mime_type: str = Field(max_length=255)
+    size: int = Field(sa_type=BigInteger)
+    sha256: str = Field(max_length=64)
+    created_at: datetime = Field(default_factory=now)
+
+
+class JobEvent(SQLModel, table=True):
+    """One line of a job's log. `seq` counts 1, 2, 3 within the job, given out under its row lock."""
+
+    __tablename__ = "job_event"
+    __table_args__ = (
+        UniqueConstraint("job_id", "seq"),
+        Index("ix_job_event_feed", "application_id", "transaction_id", "id"),
+    )
+
+    id: int | None = Field(default=None, sa_column=Column(BigId, primary_key=True))
+    # No foreign key: the DELETED event outlives its job.
+    job_id: UUID
+    application_id: UUID = Field(foreign_key="application.id", ondelete="CASCADE")
+    seq: int
+    # Filled by the database; orders a feed over many jobs where commits overtake each other.
+    transaction_id: int | None = Field(
+        default=None, sa_column=Column(BigInteger, FetchedValue(), nullable=False)
+    )
+    kind: EventKind = Field(sa_type=Word(EventKind))
+    at: datetime = Field(default_factory=now)
+    status: JobStatus = Field(sa_type=Word(JobStatus))
+    progress: int
+    message: str | None = None
+    severity: Severity | None = Field(default=None, sa_type=Word(Severity))
+    document_id: UUID | None = None
+    attachment_id: UUID | None = None
+
+
+class Worker(SQLModel, table=True):
+    """One running worker process; kept by its heartbeat."""
+
+    id: UUID = Field(default_factory=new_id, primary_key=True)
+    started_at: datetime = Field(default_factory=now)
+    last_seen_at: datetime = Field(default_factory=now)
+    running: int = 0
+    capacity: int

@@ -1,0 +1,154 @@
+"""What each type of job can be asked for: one definition for the API, the database and the processors."""
+
+from dataclasses import dataclass, field, fields
+from enum import StrEnum
+from typing import Any
+
+from app.errors import FieldError, InvalidInput, UnsupportedFeature
+
+
+class PdfBackend(StrEnum):
+    """How the structure of a PDF is read."""
+
+    PYMUPDF = "PYMUPDF"
+    PYMUPDF_LAYOUT = "PYMUPDF_LAYOUT"
+
+
+class OcrBackend(StrEnum):
+    """Which program reads text from pictures."""
+
+    TESSERACT = "TESSERACT"
+    RAPIDOCR = "RAPIDOCR"
+
+
+@dataclass(frozen=True, slots=True)
+class Category:
+    """A word to sort by, and what it means."""
+
+    name: str = field(metadata={"help": "The word itself."})
+    description: str | None = field(
+        default=None, metadata={"help": "What the word means; finds it better than the bare word."}
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentOptions:
+    """Cut documents into pieces that make sense by themselves, as Markdown."""
+
+    doc_type: str = field(default="", metadata={"help": "What kind of document it is; free text."})
+    max_size: int = field(
+        default=5000, metadata={"help": "The most characters a segment may have: 100 to 100,000."}
+    )
+    use_tags: tuple[str, ...] = field(
+        default=(), metadata={"help": "The tags to choose from for each segment."}
+    )
+    tag_descriptions: tuple[Category, ...] | None = field(
+        default=None,
+        metadata={"help": "What the tags mean; finds them better than bare names."},
+    )
+    max_tags: int = field(default=1, metadata={"help": "The most tags a segment gets: 0 to 20."})
+    process_images: bool = field(
+        default=False, metadata={"help": "Also read the text in pictures."}
+    )
+    pdf_parsing_backend: PdfBackend = field(
+        default=PdfBackend.PYMUPDF, metadata={"help": "How the structure of a PDF is read."}
+    )
+    enable_ocr: bool = field(
+        default=False, metadata={"help": "Read pages that have no text of their own by OCR."}
+    )
+    ocr_backend: OcrBackend | None = field(
+        default=None, metadata={"help": "The OCR program; the service's choice when left out."}
+    )
+    force_full_page_ocr: bool = field(
+        default=False, metadata={"help": "Read every page by OCR, also those that have text."}
+    )
+
+
+MIN_SEGMENT_CHARS, MAX_SEGMENT_CHARS = 100, 100_000
+MAX_TAGS_A_SEGMENT = 20
+MAX_DOC_TYPE_CHARS = 255
+
+
+def check(options: SegmentOptions) -> None:
+    """Do nothing where these options can be worked with.
+
+    Raises:
+        InvalidInput: a value is out of range.
+        UnsupportedFeature: a value asks for work that this service cannot do.
+    """
+    errors = []
+    if not MIN_SEGMENT_CHARS <= options.max_size <= MAX_SEGMENT_CHARS:
+        message = f"maxSize must be {MIN_SEGMENT_CHARS} to {MAX_SEGMENT_CHARS} characters."
+        errors.append(FieldError(("task", "segment", "maxSize"), message, "out_of_range"))
+    if not 0 <= options.max_tags <= MAX_TAGS_A_SEGMENT:
+        message = f"maxTags must be 0 to {MAX_TAGS_A_SEGMENT}."
+        errors.append(FieldError(("task", "segment", "maxTags"), message, "out_of_range"))
+    if len(options.doc_type) > MAX_DOC_TYPE_CHARS:
+        message = f"docType may have at most {MAX_DOC_TYPE_CHARS} characters."
+        errors.append(FieldError(("task", "segment", "docType"), message, "string_length"))
+    if errors:
+        raise InvalidInput(*errors)
+    missing = _unsupported(options)
+    if missing:
+        raise UnsupportedFeature(
+            *(
+                FieldError(
+                    ("task", "segment", name),
+                    f"{name}: {what} is not available here.",
+                    "unsupported",
+                )
+                for name, what in missing.items()
+            )
+        )
+
+
+def _unsupported(options: SegmentOptions) -> dict[str, str]:
+    asked = {
+        "processImages": options.process_images and "reading text in pictures",
+        "enableOcr": options.enable_ocr and "OCR",
+        "forceFullPageOcr": options.force_full_page_ocr and "OCR",
+        "ocrBackend": options.ocr_backend is not None and "OCR",
+        "useTags": bool(options.use_tags) and "tagging",
+        "tagDescriptions": bool(options.tag_descriptions) and "tagging",
+        "pdfParsingBackend": options.pdf_parsing_backend is PdfBackend.PYMUPDF_LAYOUT
+        and "the layout model",
+    }
+    return {name: what for name, what in asked.items() if isinstance(what, str)}
+
+
+def to_json(options: SegmentOptions) -> dict[str, Any]:
+    """Return the options as a JSON value that `segment_options` reads back."""
+    value: dict[str, Any] = {}
+    for item in fields(options):
+        raw = getattr(options, item.name)
+        if item.name == "tag_descriptions" and raw is not None:
+            raw = [{"name": tag.name, "description": tag.description} for tag in raw]
+        value[item.name] = list(raw) if isinstance(raw, tuple) else raw
+    return value
+
+
+def shown(options: SegmentOptions) -> dict[str, Any]:
+    """Return the options as callers see them: by their names in the schema."""
+    value = to_json(options)
+    return {_camel(name): each for name, each in value.items()}
+
+
+def _camel(name: str) -> str:
+    head, *rest = name.split("_")
+    return head + "".join(word.capitalize() for word in rest)
+
+
+def segment_options(value: dict[str, Any]) -> SegmentOptions:
+    """Read back what `to_json` wrote."""
+    tags = value["tag_descriptions"]
+    return SegmentOptions(
+        **{
+            **value,
+            "use_tags": tuple(value["use_tags"]),
+            "tag_descriptions": None if tags is None else tuple(Category(**tag) for tag in tags),
+            "pdf_parsing_backend": PdfBackend(value["pdf_parsing_backend"]),
+            "ocr_backend": None
+            if value["ocr_backend"] is None
+            else OcrBackend(value["ocr_backend"]),
+        }
+    )

@@ -1,0 +1,277 @@
+"""Reading jobs and what came of them; only those of the caller's application are there."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import tuple_
+from sqlmodel import col, func, select
+
+from app.accounts.caller import Caller
+from app.clock import now
+from app.db.pages import Page, PageRequest, cursor, id_of, keys, page
+from app.db.work import ReadSession
+from app.errors import InvalidCursor
+from app.jobs.models import Job, JobDocument, JobEvent, Segment, Worker
+from app.jobs.runs import due
+from app.jobs.states import FINISHED, JobStatus
+from app.jobs.types import JobType, WaitKind
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobFilter:
+    """Which jobs of the application are meant; None means any."""
+
+    ids: Sequence[UUID] | None = None
+    numbers: Sequence[int] | None = None
+    group_id: str | None = None
+    types: Sequence[JobType] | None = None
+    statuses: Sequence[JobStatus] | None = None
+    name: str | None = None
+    document_id: UUID | None = None
+    created_after: datetime | None = None
+    created_before: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """Why a job is not running yet. position: 1 is the next to be taken up."""
+
+    kind: WaitKind
+    detail: str
+    position: int | None = None
+    until: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """Pages done and in all; `total` is None until every document's length is known."""
+
+    done: int
+    total: int | None
+    rate_per_second: float | None
+    eta_seconds: int | None
+
+
+async def by_id(session: ReadSession, *, caller: Caller, id: UUID) -> Job | None:
+    """Return one job, None where there is none."""
+    job = await session.get(Job, id)
+    return job if job and job.application_id == caller.application_id else None
+
+
+async def listing(
+    session: ReadSession, *, caller: Caller, where: JobFilter, request: PageRequest
+) -> Page[Job]:
+    """Return a page of jobs, newest first.
+
+    Raises:
+        InvalidCursor: `after` was not given out by this list.
+    """
+    statement = select(Job).where(*_conditions(caller, where))
+    if request.after is not None:
+        statement = statement.where(col(Job.id) < id_of(request.after))
+    statement = statement.order_by(col(Job.id).desc()).limit(request.first + 1)
+    return page(list((await session.exec(statement)).all()), request)
+
+
+async def count(session: ReadSession, *, caller: Caller, where: JobFilter) -> int:
+    """Return how many jobs there are."""
+    return (
+        await session.exec(select(func.count(col(Job.id))).where(*_conditions(caller, where)))
+    ).one()
+
+
+async def documents_of(
+    session: ReadSession,
+    *,
+    job_id: UUID,
+    request: PageRequest,
+    statuses: Sequence[JobStatus] | None,
+) -> Page[JobDocument]:
+    """Return a page of the documents of a job, in the order they are worked on.
+
+    Raises:
+        InvalidCursor: `after` was not given out by this list.
+    """
+    statement = select(JobDocument).where(JobDocument.job_id == job_id)
+    if statuses is not None:
+        statement = statement.where(col(JobDocument.status).in_(statuses))
+    if request.after is not None:
+        statement = statement.where(col(JobDocument.position) > _numbers(request.after, 1)[0])
+    statement = statement.order_by(col(JobDocument.position)).limit(request.first + 1)
+    return page(list((await session.exec(statement)).all()), request)
+
+
+async def count_documents(
+    session: ReadSession, *, job_id: UUID, statuses: Sequence[JobStatus] | None
+) -> int:
+    """Return how many documents a job has."""
+    statement = select(func.count()).where(JobDocument.job_id == job_id)
+    if statuses is not None:
+        statement = statement.where(col(JobDocument.status).in_(statuses))
+    return (await session.exec(statement)).one()
+
+
+async def segments_of(
+    session: ReadSession, *, job_id: UUID, request: PageRequest, document_id: UUID | None = None
+) -> Page[Segment]:
+    """Return a page of the segments of a job in reading order, also while it runs.
+
+    Raises:
+        InvalidCursor: `after` was not given out by this list.
+    """
+    statement = select(Segment).where(Segment.job_id == job_id)
+    if document_id is not None:
+        statement = statement.where(Segment.document_id == document_id)
+    if request.after is not None:
+        place = tuple_(col(Segment.position), col(Segment.ordinal))
+        statement = statement.where(place > tuple(_numbers(request.after, 2)))
+    order = (col(Segment.position), col(Segment.ordinal))
+    statement = statement.order_by(*order).limit(request.first + 1)
+    return page(list((await session.exec(statement)).all()), request)
+
+
+async def count_segments(
+    session: ReadSession, *, job_id: UUID, document_id: UUID | None = None
+) -> int:
+    """Return how many segments a job has by now."""
+    statement = select(func.coalesce(func.sum(JobDocument.segment_count), 0)).where(
+        JobDocument.job_id == job_id
+    )
+    if document_id is not None:
+        statement = statement.where(JobDocument.document_id == document_id)
+    return int((await session.exec(statement)).one())
+
+
+def segment_cursor(segment: Segment) -> str:
+    """Return the place of a segment in its job as an opaque word."""
+    return cursor(segment.position, segment.ordinal)
+
+
+def document_cursor(row: JobDocument) -> str:
+    """Return the place of a document in its job as an opaque word."""
+    return cursor(row.position)
+
+
+async def segment_by_id(session: ReadSession, *, caller: Caller, id: UUID) -> Segment | None:
+    """Return one segment, None where there is none."""
+    statement = (
+        select(Segment)
+        .join(Job, col(Job.id) == col(Segment.job_id))
+        .where(Segment.id == id, Job.application_id == caller.application_id)
+    )
+    return (await session.exec(statement)).first()
+
+
+async def all_documents(session: ReadSession, *, job_id: UUID) -> Sequence[JobDocument]:
+    """Return the documents of a job, in the order they are worked on."""
+    statement = select(JobDocument).where(JobDocument.job_id == job_id)
+    return (await session.exec(statement.order_by(col(JobDocument.position)))).all()
+
+
+async def waiting_on(session: ReadSession, job: Job) -> Waiting | None:
+    """Return why a job is not running yet, None where it runs or has ended."""
+    if job.status is JobStatus.NEW:
+        return Waiting(WaitKind.START, "The job has not been started.")
+    if job.status is not JobStatus.PENDING:
+        return None
+    if job.waits_for_data:
+        return Waiting(WaitKind.DATA, "Not all bytes of its documents are here yet.")
+    if job.due_at > now():
+        return Waiting(WaitKind.RETRY, "It is tried again after a lost attempt.", until=job.due_at)
+    ahead = (await session.exec(due().limit(1000))).all()
+    position = ahead.index(job.id) + 1 if job.id in ahead else None
+    return Waiting(WaitKind.QUEUE, "It waits for a worker.", position)
+
+
+async def progress_of(session: ReadSession, job: Job) -> Progress | None:
+    """Return how far a job is in pages, None before there is anything to count."""
+    statement = select(
+        func.sum(JobDocument.pages_total), func.count(), func.count(col(JobDocument.pages_total))
+    ).where(JobDocument.job_id == job.id)
+    pages, documents, known = (await session.exec(statement)).one()
+    if not known:
+        return None
+    total = pages if known == documents else None
+    rate = _rate(job)
+    left = None if total is None or not rate else round((total - job.pages_done) / rate)
+    if job.status in FINISHED:
+        left = None
+    return Progress(job.pages_done, total, rate, left)
+
+
+async def status_counts(session: ReadSession, *, caller: Caller) -> dict[JobStatus, int]:
+    """Return how many jobs of the application are in each state; every state is there."""
+    statement = (
+        select(Job.status, func.count())
+        .where(Job.application_id == caller.application_id)
+        .group_by(col(Job.status))
+    )
+    found = {status: number for status, number in await session.exec(statement)}
+    return {status: found.get(status, 0) for status in JobStatus}
+
+
+async def queue_length(session: ReadSession) -> int:
+    """Return how many jobs of all applications wait for a worker."""
+    waiting = due().order_by(None).subquery()
+    return (await session.exec(select(func.count()).select_from(waiting))).one()
+
+
+async def live_workers(session: ReadSession, *, since: datetime) -> Sequence[Worker]:
+    """Return the workers that were seen since then, oldest first."""
+    statement = select(Worker).where(col(Worker.last_seen_at) >= since)
+    return (await session.exec(statement.order_by(col(Worker.id)))).all()
+
+
+async def newest_event(session: ReadSession, *, caller: Caller, job_id: UUID) -> JobEvent | None:
+    """Return the newest event of a job, which may be gone; None where there never was one."""
+    statement = (
+        select(JobEvent)
+        .where(JobEvent.job_id == job_id, JobEvent.application_id == caller.application_id)
+        .order_by(col(JobEvent.seq).desc())
+        .limit(1)
+    )
+    return (await session.exec(statement)).first()
+
+
+def _conditions(caller: Caller, where: JobFilter) -> list[Any]:
+    found: list[Any] = [Job.application_id == caller.application_id]
+    for column, wanted in (
+        (Job.id, where.ids),
+        (Job.number, where.numbers),
+        (Job.type, where.types),
+        (Job.status, where.statuses),
+    ):
+        if wanted is not None:
+            found.append(col(column).in_(wanted))
+    if where.group_id is not None:
+        found.append(Job.group_id == where.group_id)
+    if where.name is not None:
+        found.append(col(Job.name).icontains(where.name, autoescape=True))
+    if where.document_id is not None:
+        jobs = select(JobDocument.job_id).where(JobDocument.document_id == where.document_id)
+        found.append(col(Job.id).in_(jobs))
+    if where.created_after is not None:
+        found.append(Job.created_at > where.created_after)
+    if where.created_before is not None:
+        found.append(Job.created_at < where.created_before)
+    return found
+
+
+def _numbers(value: str, count: int) -> list[int]:
+    try:
+        return [int(key) for key in keys(value, count=count)]
+    except ValueError:
+        raise InvalidCursor from None
+
+
+def _rate(job: Job) -> float | None:
+    """Return the pages a second of the newest attempt."""
+    if job.attempt_started_at is None:
+        return None
+    end = job.finished_at or now()
+    seconds = (end - job.attempt_started_at).total_seconds()
+    done = job.pages_done - job.attempt_pages
+    return round(done / seconds, 2) if seconds > 0 and done > 0 else None

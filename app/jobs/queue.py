@@ -1,0 +1,140 @@
+"""The doorbell: wakes workers and watchers through Redis. It carries ids only and may fail at any time.
+
+A message may come twice or never. What is true stands in the database, and the sweep makes good what
+was not heard, so a ring or a publish that fails is logged and never raised.
+"""
+
+import asyncio
+import json
+import logging
+from collections.abc import AsyncIterator, Awaitable
+from enum import StrEnum
+from uuid import UUID, uuid4
+
+from arq.connections import ArqRedis
+from redis.asyncio import ConnectionPool, Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import ExponentialBackoff, NoBackoff
+from redis.exceptions import BusyLoadingError, ConnectionError, RedisError, TimeoutError  # noqa: A004
+
+from app.settings import SettingError
+
+logger = logging.getLogger(__name__)
+
+QUEUE = "docyard:queue"
+RUN_JOB = "run_job"
+ANSWER_SECONDS = 0.25
+
+
+class Channel(StrEnum):
+    """What is told over Redis besides the queue; each message is the id of a job."""
+
+    EVENTS = "docyard:events"
+    CANCELS = "docyard:cancels"
+
+
+class Doorbell:
+    """Rings for work and tells of changes; one connection pool a process."""
+
+    def __init__(self, redis_url: str) -> None:
+        self.url = redis_url
+        pool = connection_pool(redis_url, patient=False)
+        self.redis = queue_client(pool)
+        self._listeners = Redis.from_url(redis_url)
+
+    async def ring(self, job_id: UUID) -> None:
+        """Wake a worker. It takes the best job that is due, which need not be this one."""
+        # A new arq id for each ring: arq drops one whose id it has seen.
+        await self._say("ring", self.redis.enqueue_job(RUN_JOB, str(job_id), _job_id=uuid4().hex))
+
+    async def publish(self, job_id: UUID) -> None:
+        """Tell watchers that a job has new events."""
+        await self._say("publish", self.redis.publish(Channel.EVENTS, str(job_id)))
+
+    async def cancel(self, job_id: UUID) -> None:
+        """Tell the worker of a job to stop; the row says so already."""
+        await self._say("cancel", self.redis.publish(Channel.CANCELS, str(job_id)))
+
+    async def rings_waiting(self) -> int:
+        """Return how many rings no worker has heard yet.
+
+        Raises:
+            RedisError: Redis does not answer.
+        """
+        return int(await self.redis.zcard(QUEUE))
+
+    async def ping(self) -> bool:
+        """Return whether Redis answers."""
+        try:
+            return bool(await self.redis.ping())
+        except (RedisError, OSError):
+            return False
+
+    async def listen(self, *channels: Channel) -> AsyncIterator[tuple[Channel, UUID] | None]:
+        """Go through what is told on these channels, for ever.
+
+        None means: connected anew, something may have been missed; read the database again.
+        """
+        delay = ExponentialBackoff(cap=2, base=0.05)
+        failures = 0
+        while True:
+            try:
+                async with self._listeners.pubsub() as pubsub:
+                    await pubsub.subscribe(*channels)
+                    failures = 0
+                    yield None
+                    async for message in pubsub.listen():
+                        if message["type"] == "message":
+                            yield (
+                                Channel(message["channel"].decode()),
+                                UUID(message["data"].decode()),
+                            )
+            except (RedisError, OSError):
+                failures += 1
+                await asyncio.sleep(delay.compute(failures))
+
+    async def close(self) -> None:
+        """Close every connection."""
+        await self.redis.aclose()
+        await self._listeners.aclose()
+
+    async def _say(self, what: str, message: Awaitable[object]) -> None:
+        try:
+            await message
+        except (RedisError, OSError) as error:
+            logger.warning("%s was not heard: %s", what, type(error).__name__)
+
+
+def connection_pool(redis_url: str, *, patient: bool) -> ConnectionPool:
+    """Return connections to Redis.
+
+    patient: True for workers, which outlive a restart of Redis; False for callers who wait for an answer.
+
+    Raises:
+        SettingError: DOCYARD_REDIS_URL is not an address of Redis.
+    """
+    try:
+        if patient:
+            return ConnectionPool.from_url(
+                redis_url,
+                retry=Retry(ExponentialBackoff(cap=2, base=0.1), 60),
+                retry_on_error=[ConnectionError, TimeoutError, BusyLoadingError],
+            )
+        return ConnectionPool.from_url(
+            redis_url,
+            retry=Retry(NoBackoff(), 0),
+            socket_timeout=ANSWER_SECONDS,
+            socket_connect_timeout=ANSWER_SECONDS,
+        )
+    except ValueError as error:
+        raise SettingError(f"DOCYARD_REDIS_URL: {error}") from None
+
+
+def queue_client(pool: ConnectionPool) -> ArqRedis:
+    """Return arq's client on our queue. JSON, because who reads pickles runs them."""
+    return ArqRedis(
+        connection_pool=pool,
+        job_serializer=lambda value: json.dumps(value).encode(),
+        job_deserializer=json.loads,
+        default_queue_name=QUEUE,
+    )

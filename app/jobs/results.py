@@ -1,0 +1,65 @@
+"""What processors hand on: plain values, the same in the sandbox, the worker and the API."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """A rectangle on a page, in points from its top left corner."""
+
+    page: int
+    x0: float
+    y0: float
+    x1: float
+    y1: float
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """A piece of a document that makes sense by itself.
+
+    body: Markdown, never longer than the job's maxSize.
+    page: the first page it stands on; 1 is the first page.
+    headings: from the top level to the nearest; empty before the first heading.
+    boxes: one a page it touches; empty for formats without pages of a fixed size.
+    lang: ISO 639-1, None where the text is too short to tell.
+    place: where it begins in its document, in a form that does not depend on maxSize.
+    """
+
+    body: str
+    page: int
+    headings: tuple[str, ...] = ()
+    boxes: tuple[Box, ...] = ()
+    lang: str | None = None
+    place: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Issue:
+    """Something worth telling that did not stop the work."""
+
+    code: str
+    message: str
+    page: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One finished page, and all that is needed to go on after it.
+
+    number: 1 is the first page. total: pages of the document.
+    segments: those that ended with this page, never revised later.
+    checkpoint: JSON value, small (the open tail, the heading path). A run that is given the checkpoint
+    of page n goes on with page n + 1 and hands on exactly what an unbroken run would have.
+    """
+
+    number: int
+    total: int
+    segments: tuple[Segment, ...] = ()
+    issues: tuple[Issue, ...] = ()
+    checkpoint: dict[str, Any] = field(default_factory=dict)
+
+
+Emit = Callable[[Page], None]

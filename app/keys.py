@@ -1,0 +1,110 @@
+"""API keys that the command line makes: the first, the one of each start, those asked for."""
+
+import socket
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from uuid import UUID
+
+from sqlmodel import col, select
+
+from app.accounts.commands import (
+    create_application,
+    create_key,
+    first_application,
+    revoke_key,
+)
+from app.accounts.models import ApiKey, Application, Scope
+from app.db.engine import Database
+from app.db.work import Work, transaction
+from app.settings import Settings
+
+DEFAULT_APPLICATION = "default"
+NAME_CHARS = 255
+START = "docyard up on "
+
+
+@dataclass(frozen=True, slots=True)
+class StartKeys:
+    """The keys of one start. `first` is there only where no key was there that lasts."""
+
+    start: str
+    start_id: UUID
+    first: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A key that somebody asks for. application: a name; it is made where there is none of it."""
+
+    application: str | None
+    name: str
+    scope: Scope
+    lifetime: timedelta | None
+
+
+async def make_for_start(database: Database, settings: Settings, *, with_first: bool) -> StartKeys:
+    """Make the key of this start, after revoking those that crashed starts left.
+
+    with_first: make one that lasts, too, where there is none.
+    """
+    async with transaction(database) as work:
+        application = await _owner(work, None, max_open_jobs=settings.max_open_jobs)
+        first = None
+        if with_first and not await _has_lasting_key(work):
+            _, first = await create_key(
+                work, application_id=application.id, name="first key", scope=Scope.ADMIN
+            )
+        name = _start_name(settings.data_dir)
+        await _revoke_named(work, name)
+        key, token = await create_key(
+            work, application_id=application.id, name=name, scope=Scope.ADMIN
+        )
+    return StartKeys(token, key.id, first)
+
+
+async def revoke(database: Database, key_id: UUID) -> None:
+    """Make a key worthless."""
+    async with transaction(database) as work:
+        await revoke_key(work, key_id)
+
+
+async def create(database: Database, asked: Asked, *, max_open_jobs: int) -> str:
+    """Make a key and return it; it is never shown again."""
+    async with transaction(database) as work:
+        owner = await _owner(work, asked.application, max_open_jobs=max_open_jobs)
+        _, token = await create_key(
+            work,
+            application_id=owner.id,
+            name=asked.name,
+            scope=asked.scope,
+            lifetime=asked.lifetime,
+        )
+    return token
+
+
+async def _owner(work: Work, name: str | None, *, max_open_jobs: int) -> Application:
+    if name is None:
+        found = await first_application(work)
+    else:
+        named = select(Application).where(Application.name == name).order_by(col(Application.id))
+        found = (await work.session.exec(named)).first()
+    return found or await create_application(
+        work, name=name or DEFAULT_APPLICATION, max_open_jobs=max_open_jobs
+    )
+
+
+async def _has_lasting_key(work: Work) -> bool:
+    lasting = select(ApiKey.id).where(~col(ApiKey.name).startswith(START, autoescape=True))
+    return (await work.session.exec(lasting.limit(1))).first() is not None
+
+
+async def _revoke_named(work: Work, name: str) -> None:
+    left_over = select(ApiKey.id).where(ApiKey.name == name, col(ApiKey.revoked_at).is_(None))
+    for key_id in (await work.session.exec(left_over)).all():
+        await revoke_key(work, key_id)
+
+
+def _start_name(data_dir: Path) -> str:
+    # With the machine and the folder: others that share the database keep theirs.
+    return f"{START}{socket.gethostname()}, {data_dir}"[:NAME_CHARS]

@@ -1,0 +1,41 @@
+"""The API process: uvicorn, as this service needs it."""
+
+import logging
+import socket
+
+import uvicorn
+
+from app import endpoint, lifeline
+from app.asgi import create_app
+from app.settings import MIB, Settings
+
+logger = logging.getLogger(__name__)
+
+
+def serve(settings: Settings, *, fd: int | None) -> None:
+    """Answer callers until SIGTERM or SIGINT. fd: a socket that listens; None: open one."""
+    lifeline.watch()
+    listener = (
+        endpoint.listen(settings.host, settings.port) if fd is None else socket.socket(fileno=fd)
+    )
+    listener.set_inheritable(False)
+    logger.info("listening on %s", endpoint.address(listener, settings.host))
+    uvicorn.Server(configuration(settings)).run(sockets=[listener])
+
+
+def configuration(settings: Settings) -> uvicorn.Config:
+    """Return uvicorn's configuration; what differs from its defaults was measured."""
+    return uvicorn.Config(
+        create_app(settings),
+        lifespan="on",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,  # a caller's word about where it comes from
+        ws="websockets-sansio",
+        ws_max_size=MIB,
+        ws_per_message_deflate=False,  # doubles the memory of a connection
+        ws_ping_interval=20,
+        ws_ping_timeout=20,
+        timeout_graceful_shutdown=10,  # an open event stream would keep it for ever
+    )

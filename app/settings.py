@@ -1,0 +1,179 @@
+"""Every setting, with default and unit: read once, by the command line, and passed on."""
+
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated, Literal
+
+from platformdirs import user_data_path
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+MIB = 1024 * 1024
+GIB = 1024 * MIB
+SECRET_KEY_CHARS = 32
+
+
+class SettingError(Exception):
+    """A setting has a wrong value; the text names the variable, its value's fault and what was expected."""
+
+
+def _positive(value: timedelta) -> timedelta:
+    if value <= timedelta(0):
+        raise ValueError("must be more than 0 seconds")
+    return value
+
+
+def _seconds(value: object) -> object:
+    if isinstance(value, timedelta):
+        return value
+    try:
+        return timedelta(seconds=float(str(value)))
+    except (ValueError, OverflowError):
+        raise ValueError("must be a number of seconds") from None
+
+
+def _absolute(value: Path) -> Path:
+    return value.expanduser().absolute()
+
+
+def _split(value: object) -> object:
+    return (
+        [part.strip() for part in value.split(",") if part.strip()]
+        if isinstance(value, str)
+        else value
+    )
+
+
+def _long_enough(value: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
+    if any(len(key.get_secret_value()) < SECRET_KEY_CHARS for key in value):
+        raise ValueError(f"each key must have {SECRET_KEY_CHARS} characters or more")
+    return value
+
+
+Seconds = Annotated[timedelta, BeforeValidator(_seconds), AfterValidator(_positive)]
+Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
+Secrets = Annotated[
+    tuple[SecretStr, ...], NoDecode, BeforeValidator(_split), AfterValidator(_long_enough)
+]
+
+
+class Settings(BaseSettings):
+    """The settings of one process. Each field is the variable DOCYARD_<NAME>; durations are in seconds."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="DOCYARD_", env_ignore_empty=True, frozen=True, extra="ignore"
+    )
+
+    data_dir: Annotated[Path, AfterValidator(_absolute)] = Field(
+        default_factory=lambda: user_data_path("docyard", appauthor=False),
+        description="Folder for everything `docyard up` keeps. Default: the user's data folder.",
+    )
+    database_url: str = Field(
+        default_factory=lambda data: f"sqlite:///{data['data_dir'] / 'docyard.db'}",
+        description="`sqlite:///path` or `postgresql://user:password@host/name`. "
+        "Default: a SQLite file in the data folder.",
+    )
+    redis_url: str = Field(
+        default_factory=lambda data: f"unix://{data['data_dir'] / 'valkey' / 'valkey.sock'}",
+        description="`redis://host:port/0` or `unix:///path`. "
+        "Default: the bundled Valkey in the data folder.",
+    )
+    store_url: str = Field(
+        default_factory=lambda data: f"file://{data['data_dir'] / 'files'}",
+        description="Where files are kept: `file:///path`. Default: in the data folder.",
+    )
+    secret_keys: Secrets = Field(
+        default=(),
+        description="Keys that sign links, separated by commas: the first signs, all are accepted. "
+        "32 characters or more each. Default: one is made in the data folder.",
+    )
+    public_url: str = Field(
+        default="", description="Address under which callers reach the API; links begin with it."
+    )
+    host: str = Field(default="127.0.0.1", description="Address the API listens on.")
+    port: int = Field(
+        default=8000, ge=0, le=65535, description="Port the API listens on; 0 takes a free one."
+    )
+    allowed_origins: Names = Field(
+        default=(),
+        description="Origins of web pages that may call the API, separated by commas.",
+    )
+    workers: int = Field(
+        default=0, ge=0, le=256, description="Worker processes of `docyard up`; 0: one per core."
+    )
+    worker_slots: int = Field(
+        default=1, ge=1, le=64, description="Jobs that one worker process runs at once."
+    )
+    upload_limit_bytes: int = Field(default=10 * GIB, ge=1, description="Largest file, in bytes.")
+    request_limit_bytes: int = Field(
+        default=100 * MIB,
+        ge=1024,
+        description="Largest GraphQL request, files in it included, in bytes.",
+    )
+    free_disk_bytes: int = Field(
+        default=256 * MIB, ge=0, description="Free disk space below which files are refused."
+    )
+    upload_lifetime: Seconds = Field(
+        default=timedelta(hours=24), description="How long an unfinished upload takes bytes."
+    )
+    max_open_jobs: int = Field(
+        default=10_000, ge=1, description="Open jobs one application may have."
+    )
+    job_timeout: Seconds = Field(
+        default=timedelta(hours=1), description="Longest run of a job that names no other."
+    )
+    max_job_timeout: Seconds = Field(
+        default=timedelta(hours=24), description="Longest run a job may ask for."
+    )
+    max_attempts: int = Field(
+        default=3, ge=1, le=100, description="Attempts of a job whose worker is lost."
+    )
+    page_time: Seconds = Field(
+        default=timedelta(seconds=30), description="Longest time one page may take."
+    )
+    sandbox_memory_bytes: int = Field(
+        default=2 * GIB, ge=256 * MIB, description="Memory one document may take."
+    )
+    heartbeat: Seconds = Field(
+        default=timedelta(seconds=5), description="How often a worker says that it is alive."
+    )
+    lease: Seconds = Field(
+        default=timedelta(seconds=15), description="Silence after which a worker counts as lost."
+    )
+    sweep: Seconds = Field(
+        default=timedelta(seconds=5), description="How often lost work is looked for."
+    )
+    retry_delay: Seconds = Field(
+        default=timedelta(seconds=1), description="Wait before a lost job is taken up again."
+    )
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
+        default="INFO", description="Least severe level that is logged."
+    )
+
+    @classmethod
+    def read(cls, **given: object) -> "Settings":
+        """Read the environment; `given` (from the command line) comes first, None counts as not given.
+
+        Raises:
+            SettingError: a value is wrong. The text never repeats a secret.
+        """
+        try:
+            return cls(**{name: value for name, value in given.items() if value is not None})  # type: ignore[arg-type]
+        except ValidationError as error:
+            raise SettingError(_sentence(error)) from None
+
+    @property
+    def link_keys(self) -> tuple[bytes, ...]:
+        """The keys that sign links: the first signs, all are accepted."""
+        return tuple(key.get_secret_value().encode() for key in self.secret_keys)
+
+
+def _sentence(error: ValidationError) -> str:
+    """One sentence a wrong variable: its name, what is wrong, and the value unless it may be secret."""
+    sentences = []
+    for fault in error.errors():
+        name = str(fault["loc"][0])
+        shown = "" if name.endswith(("keys", "url")) else f" (it is {fault['input']!r})"
+        message = fault["msg"].removeprefix("Value error, ")
+        sentences.append(f"DOCYARD_{name.upper()}{shown}: {message}.")
+    return " ".join(sentences)

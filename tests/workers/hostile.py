@@ -1,0 +1,175 @@
+"""Processors that do what a hostile document could make one do; `test_sandbox.py` runs them."""
+
+import ctypes
+import os
+import re
+import resource
+import signal
+import socket
+import sys
+import threading
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from app.errors import ErrorCode, ProcessingFailed
+from app.jobs.results import Box, Emit, Issue, Page, Segment
+
+Options = dict[str, Any]
+CHILD_FRAMES = 3
+
+
+def say(emit: Emit, *lines: str, number: int = 1, total: int = 1) -> None:
+    emit(Page(number, total, tuple(Segment(body=line, page=number) for line in lines)))
+
+
+def read(source: Path, options: Options, emit: Emit, **given: Any) -> None:
+    """Give each line of the file as a page, with everything a page can have."""
+    lines = source.read_text().splitlines()
+    first = given["checkpoint"]["next"] if given["checkpoint"] else 1
+    for number in range(first, len(lines) + 1):
+        box = Box(number, 0.5, 1, 2, 3)
+        part = Segment(lines[number - 1], number, ("A", "B"), (box,), "en", f"p{number}")
+        issue = Issue("ODD", given["media_type"], number)
+        emit(Page(number, len(lines), (part,), (issue,), {"next": number + 1, **options}))
+
+
+def wait(source: Path, options: Options, emit: Emit, **_: Any) -> None:
+    """Give a page, then wait for ever in C code."""
+    say(emit, str(os.getpid()), total=2)
+    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM, signal.SIGINT])
+    ctypes.CDLL(None).pause()
+
+
+def spin(source: Path, options: Options, emit: Emit, **_: Any) -> None:
+    """Compute for ever inside one C call that never lets go of the interpreter."""
+    say(emit, "begun", total=2)
+    re.fullmatch("(a|a)*b", "a" * 64)
+
+
+def die(source: Path, options: Options, emit: Emit, **_: Any) -> None:
+    say(emit, "begun", total=2)
+    os.kill(os.getpid(), options["signal"])
+
+
+def leave(source: Path, options: Options, emit: Emit, **_: Any) -> None:
+    os._exit(options["status"])
+
+
+def refuse(source: Path, options: Options, emit: Emit, **_: Any) -> None:
+    raise ProcessingFailed(ErrorCode.PASSWORD, "The document is encrypted.")
+
+
+def stumble(source: Path, options: Options, emit: Emit, **_: Any) -> None:
+    raise LookupError(source.read_text())
+
+
+def eat(source: Path, options: Options, emit: Emit, **_: Any) -> None:
+    eaten = []
+    while True:
+        eaten.append(bytearray(16 * 2**20))
+
+
+def wrap(source: Path, options: Options, emit: Emit, **_: Any) -> None:
+    """Run out of memory, and call it something else."""
+    try:
+        bytearray(2**45)
+    except MemoryError:
+        raise ProcessingFailed(ErrorCode.CORRUPT, "The page is broken.") from None
+
+
+def flood(source: Path, options: Options, emit: Emit, **_: Any) -> None:
+    for number in range(1, 1001):
+        say(emit, "x" * options["page_bytes"], number=number, total=1000)
+
+
+def garble(source: Path, options: Options, emit: Emit, **_: Any) -> None:
+    """Write to the worker past `emit`."""
+    os.write(CHILD_FRAMES, bytes.fromhex(options["hex"]))
+    ctypes.CDLL(None).pause()
+
+
+def hang_up(source: Path, options: Options, emit: Emit, **_: Any) -> None:
+    os.close(CHILD_FRAMES)
+    ctypes.CDLL(None).pause()
+
+
+def look(source: Path, options: Options, emit: Emit, **_: Any) -> None:
+    """Tell what the child can see of the service."""
+    say(
+        emit,
+        *(f"{name}={value}" for name, value in sorted(os.environ.items())),
+        f"cwd={Path.cwd()}",
+        f"open={_open_files()}",
+        f"threads={threading.active_count()}",
+        f"layout={'pymupdf.layout' in sys.modules}",
+    )
+
+
+def reach(source: Path, options: Options, emit: Emit, **_: Any) -> None:
+    """Try what nobody may, and tell what came of it: the name of the error, or done."""
+    outside, port = Path(options["outside"]), options["port"]
+    tries: dict[str, Callable[[], object]] = {
+        "read": outside.read_bytes,
+        "passwd": Path("/etc/passwd").read_bytes,
+        "list": lambda: os.listdir(outside.parent),
+        "write": lambda: outside.write_bytes(b"x"),
+        "create": lambda: outside.with_name("made").write_bytes(b"x"),
+        "remove": outside.unlink,
+        "mode": lambda: outside.chmod(0o777),
+        "overwrite source": lambda: source.write_bytes(b"x"),
+        "connect": lambda: socket.create_connection(("127.0.0.1", port), timeout=5),
+        "resolve": lambda: socket.getaddrinfo("example.org", 80),
+        "signal parent": lambda: os.kill(os.getppid(), signal.SIGCONT),
+        "fork": os.fork,
+        "execute": lambda: os.execv("/bin/true", ["true"]),  # noqa: S606 - it must be refused
+        "raise memory": lambda: resource.setrlimit(resource.RLIMIT_AS, (-1, -1)),
+        "limit parent": lambda: resource.prlimit(os.getppid(), resource.RLIMIT_CORE, (0, 0)),
+        "be nice": lambda: os.nice(-5),
+        "many files": lambda: [os.dup(CHILD_FRAMES) for _ in range(1000)],
+    }
+    say(emit, *(f"{name}: {_outcome(step)}" for name, step in tries.items()))
+
+
+def inflate(source: Path, options: Options, emit: Emit, **_: Any) -> None:
+    """Open the source with PyMuPDF, as the processors that ship do."""
+    import pymupdf  # noqa: PLC0415 - after `keep_out`
+
+    with pymupdf.open(source) as document:
+        for page in document:
+            say(emit, page.get_text(), number=page.number + 1, total=len(document))
+
+
+def nothing(source: Path, options: Options, emit: Emit, **_: Any) -> None:
+    say(emit, "done")
+
+
+def _outcome(step: Callable[[], object]) -> str:
+    try:
+        step()
+    except OSError as error:
+        return type(error).__name__
+    except ValueError:
+        return "ValueError"
+    return "done"
+
+
+def _open_files() -> str:
+    found = []
+    for number in range(1024):
+        try:
+            os.fstat(number)
+        except OSError:
+            continue
+        found.append(str(number))
+    return ",".join(found)
+
+
+PROCESSORS = {
+    step.__name__.upper(): (f"{__name__}:{step.__name__}", dict)
+    for step in (
+        *(read, wait, spin, die, leave, refuse, stumble, eat, wrap, flood),
+        *(garble, hang_up, look, reach, inflate, nothing),
+    )
+}

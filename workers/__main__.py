@@ -1,0 +1,105 @@
+"""`python -m workers`: one worker process, until it is told to stop."""
+
+import asyncio
+import contextlib
+import logging
+import signal
+import sys
+from collections.abc import Coroutine
+from datetime import timedelta
+from typing import Any, cast
+
+from arq.typing import WorkerCoroutine
+from arq.worker import Worker, func
+
+from app.jobs.queue import QUEUE, RUN_JOB, Channel, connection_pool, queue_client
+from app.settings import SettingError, Settings
+from workers import sweep
+from workers.context import WorkerContext, open_context
+from workers.run_job import run_job
+
+logger = logging.getLogger(__name__)
+
+POLL_SECONDS = 0.1
+READ_LIMIT = 1000
+"""Rings that are looked at in one go: more than all slots of the largest fleet."""
+OVERTIME = timedelta(minutes=2)
+"""Ours ends a job long before arq does."""
+
+
+def main() -> int:
+    """Run until SIGTERM or SIGINT; return the exit code."""
+    try:
+        settings = Settings.read()
+    except SettingError as error:
+        sys.stderr.write(f"{error}\n")
+        return 2
+    logging.basicConfig(level=settings.log_level, format="%(levelname)s %(name)s %(message)s")
+    asyncio.run(serve(settings))
+    return 0
+
+
+async def serve(settings: Settings) -> None:
+    """Work until the process is told to stop; then give back what is in hand."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for name in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(name, stop.set)
+    async with open_context(settings) as context:
+        worker = arq_worker(context)
+        work: tuple[Coroutine[Any, Any, object], ...] = (
+            worker.async_run(),
+            sweep.sweep_for_ever(context),
+            sweep.beat_for_ever(context),
+            hear_cancels(context),
+            stop.wait(),
+        )
+        tasks = [asyncio.create_task(each) for each in work]
+        try:
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            await worker.close()
+            with contextlib.suppress(Exception):
+                await sweep.leave(context)
+
+
+def arq_worker(context: WorkerContext, *, burst: bool = False) -> Worker:
+    """Return arq's worker on our queue. With `burst` it ends when the queue is empty."""
+    settings = context.settings
+    pool = connection_pool(settings.redis_url, patient=True)
+    return Worker(
+        functions=[func(cast("WorkerCoroutine", run_job), name=RUN_JOB)],
+        redis_pool=queue_client(pool),
+        queue_name=QUEUE,
+        ctx={"worker": context},
+        burst=burst,
+        max_jobs=settings.worker_slots,
+        job_timeout=settings.max_job_timeout + OVERTIME,
+        keep_result=0,
+        poll_delay=POLL_SECONDS,
+        queue_read_limit=READ_LIMIT,
+        max_tries=1_000_000,
+        handle_signals=False,
+        log_results=False,
+        health_check_interval=15,
+        job_serializer=queue_client(pool).job_serializer,
+        job_deserializer=queue_client(pool).job_deserializer,
+    )
+
+
+async def hear_cancels(context: WorkerContext) -> None:
+    """Make the heartbeat of a canceled job look at its row at once."""
+    async for message in context.bell.listen(Channel.CANCELS):
+        nudges = context.nudges.values() if message is None else [context.nudges.get(message[1])]
+        for nudge in nudges:
+            if nudge is not None:
+                nudge.set()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,280 @@
+"""The forkserver and its children, seen from the worker: starting, killing, reading.
+
+For each run two socket pairs are made here. Of one, the *frames*, the far end becomes the child's;
+of the other, the *lifeline*, it stays with the forkserver, which kills the child when this end is
+shut and says over it how the child ended. So no process is ever named by a number that may by now
+be another's.
+"""
+
+import asyncio
+import contextlib
+import json
+import logging
+import socket
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, Self
+
+from workers import frames
+from workers.confinement import environment
+from workers.frames import Ready, Unready
+
+START_TIME = timedelta(seconds=60)
+END_TIME = timedelta(seconds=10)
+# How long a child may take to die after it closed its end, before it is killed for that.
+LAST_WORDS_TIME = timedelta(seconds=2)
+LOG_LINE_CHARS = 500
+
+log = logging.getLogger(__name__)
+
+
+class SandboxUnavailable(Exception):
+    """No child could be had, or it was lost by no fault of the document: try again later."""
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """How a child ended: its wait status, and its peak of resident memory."""
+
+    status: int
+    peak_bytes: int
+
+
+class Child:
+    """One child: the socket of its frames, and the lifeline whose other end the forkserver has."""
+
+    def __init__(
+        self, parent: "Parent", frame_socket: socket.socket, lifeline: socket.socket
+    ) -> None:
+        self.report: Report | None = None
+        self._parent = parent
+        self._frames = frame_socket
+        self._lifeline = lifeline
+        self._reported = False
+
+    async def begin(self, request: dict[str, Any]) -> None:
+        """Hand over the request and wait until the child is confined.
+
+        Raises:
+            SandboxUnavailable: it did not come so far.
+        """
+        body = json.dumps(request).encode()
+        loop = asyncio.get_running_loop()
+        try:
+            async with asyncio.timeout(START_TIME.total_seconds()):
+                with contextlib.suppress(ConnectionError):
+                    await loop.sock_sendall(self._frames, frames.LENGTHS.pack(len(body), 0) + body)
+                frame = await self.receive(lambda *_: None)
+        except TimeoutError:
+            raise SandboxUnavailable("The child did not begin in time.") from None
+        except (EOFError, ConnectionError):
+            raise SandboxUnavailable("The child ended before it began.") from None
+        match frame:
+            case Ready():
+                return
+            case Unready(reason=reason):
+                raise SandboxUnavailable(f"The child could not begin: {reason}")
+        raise SandboxUnavailable("The child began with something else.")
+
+    async def receive(self, allow: Callable[[int, int], None]) -> frames.Frame:
+        """Read one frame.
+
+        allow: called with the sizes of both parts before they are read; may refuse by raising.
+
+        Raises:
+            ProtocolBroken: it is not one.
+            EOFError: the child closed its end, mostly by ending.
+        """
+        lengths = await self._exactly(frames.LENGTHS.size)
+        head_bytes, text_bytes = frames.LENGTHS.unpack(lengths)
+        allow(head_bytes, text_bytes)
+        head = await self._exactly(head_bytes)
+        return frames.decode(head, await self._exactly(text_bytes))
+
+    def kill(self) -> None:
+        """Have the child killed; it is dead soon after, whatever it is doing."""
+        with contextlib.suppress(OSError):
+            self._lifeline.shutdown(socket.SHUT_WR)
+
+    async def last_words(self) -> Report | None:
+        """Wait for the child to end by itself; None when it lives on.
+
+        Raises:
+            SandboxUnavailable: the forkserver is gone, and the child with it.
+        """
+        try:
+            async with asyncio.timeout(LAST_WORDS_TIME.total_seconds()):
+                await self._wait()
+        except TimeoutError:
+            return None
+        if self.report is None:
+            raise SandboxUnavailable("The forkserver died.")
+        return self.report
+
+    async def end(self) -> None:
+        """Kill the child, wait until it is gone, and close everything."""
+        self.kill()
+        try:
+            async with asyncio.timeout(END_TIME.total_seconds()):
+                await self._wait()
+        except TimeoutError:
+            log.warning("the forkserver did not kill a child in time; killing the forkserver")
+            self._parent.kill()
+        finally:
+            self._frames.close()
+            self._lifeline.close()
+
+    async def _wait(self) -> None:
+        if self._reported:
+            return
+        loop = asyncio.get_running_loop()
+        try:
+            report = await loop.sock_recv(self._lifeline, 4096)
+        except ConnectionError:
+            report = b""
+        self._reported = True
+        if report:
+            self.report = Report(**json.loads(report))
+
+    async def _exactly(self, size_bytes: int) -> bytearray:
+        loop = asyncio.get_running_loop()
+        body = bytearray(size_bytes)
+        free = memoryview(body)
+        while free:
+            count = await loop.sock_recv_into(self._frames, free)
+            if count == 0:
+                raise EOFError
+            free = free[count:]
+        return body
+
+
+class Parent:
+    """The process that forks the children, seen from here."""
+
+    def __init__(self, process: asyncio.subprocess.Process, control: socket.socket) -> None:
+        self._process = process
+        self._control = control
+        self._stderr = _Lines(process.stderr)
+
+    @classmethod
+    async def start(cls, processors: str | None) -> Self:
+        """Start a forkserver and wait until it can fork.
+
+        Raises:
+            SandboxUnavailable: it ended instead, or took too long.
+        """
+        control, theirs = socket.socketpair()
+        control.setblocking(False)
+        try:
+            process = await cls._spawn(theirs, processors)
+        except BaseException as error:
+            control.close()
+            if isinstance(error, OSError):
+                raise SandboxUnavailable(f"The forkserver cannot be started: {error}") from error
+            raise
+        parent = cls(process, control)
+        begun = False
+        try:
+            begun = await parent._begun()
+        finally:
+            if not begun:
+                parent.kill()
+                await parent.close()
+        if not begun:
+            raise SandboxUnavailable(f"The forkserver did not start: {parent._stderr.last}")
+        return parent
+
+    @staticmethod
+    async def _spawn(control: socket.socket, processors: str | None) -> asyncio.subprocess.Process:
+        with control:
+            return await asyncio.create_subprocess_exec(
+                *(sys.executable, "-P", "-m", "workers.forkserver"),
+                *("--control", str(control.fileno())),
+                *(() if processors is None else ("--processors", processors)),
+                pass_fds=[control.fileno()],
+                env=environment(),
+                cwd="/",
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=asyncio.subprocess.DEVNULL,
+                stderr=asyncio.subprocess.PIPE,
+                start_new_session=True,
+            )
+
+    @property
+    def alive(self) -> bool:
+        """False once the process has ended; nothing else closes its end of the socket."""
+        try:
+            return bool(self._control.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT))
+        except BlockingIOError:
+            return True
+        except ConnectionError:
+            return False
+
+    def fork(self) -> Child:
+        """Ask for a child.
+
+        Raises:
+            OSError: the forkserver is gone.
+        """
+        ours, theirs = socket.socketpair()
+        lifeline, held = socket.socketpair()
+        with theirs, held:
+            try:
+                socket.send_fds(self._control, [b"S"], [theirs.fileno(), held.fileno()])
+            except OSError:
+                ours.close()
+                lifeline.close()
+                raise
+        ours.setblocking(False)
+        lifeline.setblocking(False)
+        return Child(self, ours, lifeline)
+
+    def kill(self) -> None:
+        """End it and, through the kernel, its children."""
+        with contextlib.suppress(ProcessLookupError):
+            self._process.kill()
+
+    async def close(self) -> None:
+        """End it and its children, and wait until it is gone."""
+        self._control.close()
+        try:
+            async with asyncio.timeout(END_TIME.total_seconds()):
+                await self._process.wait()
+        except TimeoutError:
+            self.kill()
+            await self._process.wait()
+        await self._stderr.close()
+
+    async def _begun(self) -> bool:
+        loop = asyncio.get_running_loop()
+        try:
+            async with asyncio.timeout(START_TIME.total_seconds()):
+                return bool(await loop.sock_recv(self._control, 1))
+        except (TimeoutError, ConnectionError):
+            return False
+
+
+class _Lines:
+    """Passes on what the forkserver writes to stderr; the children write nowhere."""
+
+    def __init__(self, stream: asyncio.StreamReader | None) -> None:
+        self.last = ""
+        self._stream = stream
+        self._task = asyncio.create_task(self._pass_on())
+
+    async def close(self) -> None:
+        """Read to the end, which comes when the process has ended."""
+        await self._task
+
+    async def _pass_on(self) -> None:
+        while self._stream is not None:
+            try:
+                line = await self._stream.readline()
+            except ValueError:  # longer than the stream's limit; it has thrown the line away
+                continue
+            if not line:
+                return
+            self.last = line.decode(errors="replace").strip()[:LOG_LINE_CHARS]
+            log.warning("forkserver: %s", self.last)

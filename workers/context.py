@@ -1,0 +1,50 @@
+"""What one worker process holds: its settings, its connections, its sandbox, and the jobs in hand."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from uuid import UUID
+
+from app.db.columns import new_id
+from app.db.engine import Database
+from app.documents.store import LocalStore, store_for
+from app.jobs.queue import Doorbell
+from app.settings import Settings
+from workers.sandbox import Limits, Sandbox
+
+
+@dataclass(slots=True)
+class WorkerContext:
+    """One worker. `nudges`: for each job in hand, what makes its heartbeat look at the row at once."""
+
+    settings: Settings
+    database: Database
+    bell: Doorbell
+    store: LocalStore
+    sandbox: Sandbox
+    worker_id: UUID = field(default_factory=new_id)
+    nudges: dict[UUID, asyncio.Event] = field(default_factory=dict)
+
+    @property
+    def limits(self) -> Limits:
+        """What one document may use."""
+        settings = self.settings
+        return Limits(memory_bytes=settings.sandbox_memory_bytes, page_time=settings.page_time)
+
+    @property
+    def free_slots(self) -> int:
+        """How many more jobs this worker may take up."""
+        return self.settings.worker_slots - len(self.nudges)
+
+
+@asynccontextmanager
+async def open_context(settings: Settings) -> AsyncIterator[WorkerContext]:
+    """Open what a worker needs, and close it at the end of the block."""
+    database, bell = Database(settings.database_url), Doorbell(settings.redis_url)
+    try:
+        async with Sandbox() as sandbox:
+            yield WorkerContext(settings, database, bell, store_for(settings), sandbox)
+    finally:
+        await bell.close()
+        await database.close()

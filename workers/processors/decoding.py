@@ -1,0 +1,62 @@
+"""Bytes of a text file as text: which encoding, and the text piece by piece."""
+
+import codecs
+import io
+from collections.abc import Iterator
+from pathlib import Path
+
+_BLOCK_BYTES = 1 << 18
+_MARKS = (
+    (codecs.BOM_UTF8, "utf-8-sig"),
+    (codecs.BOM_UTF32_LE, "utf-32"),
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
+# cp1252 leaves five bytes undefined: they are read as what latin-1 has for them.
+codecs.register_error("docyard-latin-1", lambda error: _as_latin_1(error))
+
+
+def _as_latin_1(error: UnicodeError) -> tuple[str, int]:
+    assert isinstance(error, UnicodeDecodeError)  # noqa: S101 - the files here are only read
+    return error.object[error.start : error.end].decode("latin-1"), error.end
+
+
+def encoding(source: Path) -> str:
+    """Return how a text file is encoded: by its byte order mark, UTF-8 where all of it fits, else cp1252."""
+    with source.open("rb") as file:
+        first = file.read(_BLOCK_BYTES)
+        for mark, name in _MARKS:
+            if first.startswith(mark):
+                return name
+        if b"\0" in first[:2000]:
+            return _without_mark(first)
+        decoder = codecs.getincrementaldecoder("utf-8")()
+        try:
+            block = first
+            while block:
+                decoder.decode(block)
+                block = file.read(_BLOCK_BYTES)
+            decoder.decode(b"", final=True)
+        except UnicodeDecodeError:
+            return "cp1252"
+    return "utf-8"
+
+
+def _without_mark(first: bytes) -> str:
+    """Text in UTF-16 has a zero in every second byte as long as it is mostly Latin."""
+    odd, even = first[1:2000:2].count(0), first[0:2000:2].count(0)
+    if odd > 4 * even and odd > 100 * len(first[:2000]) / 1000:
+        return "utf-16-le"
+    if even > 4 * odd and even > 100 * len(first[:2000]) / 1000:
+        return "utf-16-be"
+    return "cp1252"
+
+
+def lines(source: Path, longest: int) -> Iterator[str]:
+    """Yield the lines of a text file, each with its end; one longer than `longest` comes in parts."""
+    name = encoding(source)
+    errors = "docyard-latin-1" if name == "cp1252" else "replace"
+    with source.open("rb") as raw, io.TextIOWrapper(raw, encoding=name, errors=errors) as file:
+        while line := file.readline(longest):
+            yield line

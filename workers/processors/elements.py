@@ -1,0 +1,101 @@
+"""The parts of a document between reading and packing: headings, paragraphs, list items, tables, code."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from app.jobs.results import Box
+
+
+class Kind(StrEnum):
+    """What an element is; says how it is written, cut and joined."""
+
+    HEADING = "h"
+    PARAGRAPH = "p"
+    ITEM = "i"
+    TABLE = "t"
+    CODE = "c"
+    FOOTNOTE = "f"
+    SOURCE = "s"
+
+
+Path = tuple[str, ...]
+
+
+@dataclass(slots=True)
+class Element:
+    """One part of a document, its text ready as Markdown.
+
+    text: without the marks that its kind adds when it is written: no `#` of a heading, no fence of code;
+        a table with its header and rule as the first two lines; an item with its own marker.
+    level: depth of a heading, 1 to 6; depth of an item, 0 is the outermost.
+    minor: a heading that need not open a segment.
+    open_end: the text stops in the middle of a sentence, at the end of a column or page.
+    goes_on: it may be the rest of an element that stopped so.
+    tight: stands on the line after the element before, without an empty line between.
+    path: the headings above it; given by the packer.
+    """
+
+    kind: Kind
+    text: str
+    page: int
+    place: str
+    level: int = 0
+    minor: bool = False
+    open_end: bool = False
+    goes_on: bool = False
+    tight: bool = False
+    language: str = ""
+    boxes: tuple[Box, ...] = ()
+    path: Path = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what `from_json` reads back; fields that say nothing are left out."""
+        value: dict[str, Any] = {
+            "k": self.kind.value,
+            "t": self.text,
+            "p": self.page,
+            "at": self.place,
+        }
+        value |= {"l": self.level} if self.level else {}
+        value |= {key: 1 for key, name in _FLAGS.items() if getattr(self, name)}
+        value |= {"lang": self.language} if self.language else {}
+        value |= {"h": list(self.path)} if self.path else {}
+        if self.boxes:
+            value["b"] = [[box.page, box.x0, box.y0, box.x1, box.y1] for box in self.boxes]
+        return value
+
+
+_FLAGS = {"m": "minor", "o": "open_end", "g": "goes_on", "n": "tight"}
+
+
+def from_json(value: dict[str, Any]) -> Element:
+    """Read back what `Element.to_json` wrote."""
+    return Element(
+        kind=Kind(value["k"]),
+        text=value["t"],
+        page=value["p"],
+        place=value["at"],
+        level=value.get("l", 0),
+        language=value.get("lang", ""),
+        boxes=tuple(Box(*box) for box in value.get("b", ())),
+        path=tuple(value.get("h", ())),
+        **{name: key in value for key, name in _FLAGS.items()},
+    )
+
+
+def union(first: tuple[Box, ...], second: tuple[Box, ...]) -> tuple[Box, ...]:
+    """Return one box for each page that either touches, in the order of pages."""
+    boxes = {box.page: box for box in first}
+    for box in second:
+        old = boxes.get(box.page)
+        if old is not None:
+            box = Box(
+                box.page,
+                min(old.x0, box.x0),
+                min(old.y0, box.y0),
+                max(old.x1, box.x1),
+                max(old.y1, box.y1),
+            )
+        boxes[box.page] = box
+    return tuple(boxes[page] for page in sorted(boxes))

@@ -1,0 +1,94 @@
+"""The pages of a PDF as elements, one page at a time, after a look at a few of them."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pymupdf
+
+from app.errors import ErrorCode, ProcessingFailed
+from app.jobs.results import Issue
+from workers.processors import composing, headings
+from workers.processors.elements import Element
+from workers.processors.headings import Outline, Profile
+from workers.processors.lines import Sheet, read
+
+SAMPLED_PAGES = 24
+_LONGEST_OUTLINE = 5000
+
+pymupdf.TOOLS.mupdf_display_errors(False)
+pymupdf.TOOLS.mupdf_display_warnings(False)
+
+
+class Pdf:
+    """An open PDF. What the document has in common is learned when it is opened."""
+
+    def __init__(self, source: Path) -> None:
+        """Raises ProcessingFailed: PASSWORD, CORRUPT."""
+        self._document = _open(source)
+        self.total: int = self._document.page_count
+        self._sheets: dict[int, Sheet] = {}
+        for number in sample(self.total):
+            try:
+                self._sheets[number] = read(self._document[number - 1])
+            except MemoryError:
+                raise
+            except Exception:  # noqa: BLE001, S112 - it is told when its turn comes
+                continue
+        self._profile: Profile = headings.learn(list(self._sheets.values()), _outline(self._document))
+
+    def page(self, number: int) -> tuple[list[Element], Issue | None]:
+        """Return the elements of a page, and what is wrong with it: PAGE_FAILED or NO_TEXT."""
+        try:
+            sheet = self._sheets.pop(number, None)
+            if sheet is None:
+                sheet = read(self._document[number - 1])
+            if not sheet.lines and self._is_picture(number):
+                return [], Issue("NO_TEXT", "The page is a picture without text; OCR can read it.", number)
+            return composing.elements(sheet, self._profile), None
+        except MemoryError:
+            raise
+        except Exception:  # noqa: BLE001 - MuPDF raises what it likes; one page must not cost the others
+            return [], Issue("PAGE_FAILED", "The page could not be read and was left out.", number)
+
+    def _is_picture(self, number: int) -> bool:
+        return bool(self._document.get_page_images(number - 1))
+
+
+def sample(total: int) -> list[int]:
+    """Return the numbers of at most 24 pages, spread over the document; the first is among them."""
+    if total <= SAMPLED_PAGES:
+        return list(range(1, total + 1))
+    return sorted({1 + place * (total - 1) // (SAMPLED_PAGES - 1) for place in range(SAMPLED_PAGES)})
+
+
+def pages(pdf: Pdf, start: int) -> Iterator[tuple[int, list[Element], Issue | None]]:
+    """Yield number, elements and issue of each page from `start` on."""
+    for number in range(start, pdf.total + 1):
+        yield (number, *pdf.page(number))
+
+
+def _open(source: Path) -> Any:  # noqa: ANN401 - pymupdf has no types
+    try:
+        document = pymupdf.open(source, filetype="pdf")
+        locked = document.needs_pass
+        total = 0 if locked else document.page_count
+    except MemoryError:
+        raise
+    except Exception as error:
+        raise ProcessingFailed(ErrorCode.CORRUPT, "The PDF cannot be opened.") from error
+    if locked:
+        raise ProcessingFailed(ErrorCode.PASSWORD, "The PDF needs a password.")
+    if total < 1:
+        raise ProcessingFailed(ErrorCode.CORRUPT, "The PDF has no pages.")
+    return document
+
+
+def _outline(document: Any) -> Outline:  # noqa: ANN401 - pymupdf has no types
+    try:
+        entries = document.get_toc(simple=True)
+    except MemoryError:
+        raise
+    except Exception:  # noqa: BLE001 - a broken outline is none
+        return []
+    return [(level, title, page) for level, title, page in entries[:_LONGEST_OUTLINE] if page > 0]

@@ -1,0 +1,112 @@
+"""Rows of a column: the lines that stand on one height, put together from left to right."""
+
+import re
+from dataclasses import dataclass, replace
+
+from workers.processors.columns import Piece
+from workers.processors.headings import Profile
+from workers.processors.lines import Line
+from workers.processors.lists import Marker, marker
+from workers.processors.tables import Grid
+
+_LEADERS = re.compile(r"(?:\s?[.\u00b7\u2026_\u2024]){5,}\s*")
+_PAGE_AT_END = re.compile(r"(?:^|\s)(?:\d{1,4}|[ivxlc]{1,7})$")
+_SPACES = re.compile("  +")
+_WIDE_GAP = 3.0  # times the size; what stands further away is not the same text
+
+
+@dataclass(slots=True)
+class Row:
+    """A row of text.
+
+    text_x: where its text begins, after a marker. wide: a part of it stands far from the rest.
+    entry: of a table of contents: a title, and a page at the end of the row.
+    """
+
+    line: Line
+    text: str
+    marker: Marker | None
+    code: bool
+    text_x: float
+    wide: bool = False
+    entry: bool = False
+
+
+def rows(column: list[Piece], profile: Profile) -> list[Row | Grid]:
+    """Put the lines of a column together; tables stay as they are."""
+    found: list[list[Line] | Grid] = []
+    for piece in column:
+        thing = piece.thing
+        if isinstance(thing, Grid):
+            found.append(thing)
+        elif found and isinstance(found[-1], list) and _level(found[-1][-1], thing):
+            found[-1].append(thing)
+        else:
+            found.append([thing])
+    return [thing if isinstance(thing, Grid) else _row(thing, profile) for thing in found]
+
+
+def _level(left: Line, right: Line) -> bool:
+    """Tell whether two lines stand beside each other, not one above the other."""
+    apart = abs(left.y1 - right.y1)
+    beside = right.x0 >= left.x1 - 1 or left.x0 >= right.x1 - 1
+    return apart < 0.45 * max(left.size, right.size) and beside and left.level and right.level
+
+
+def _row(lines: list[Line], profile: Profile) -> Row:
+    if len(lines) == 1:
+        line, wide = lines[0], False
+    else:
+        lines.sort(key=lambda part: part.x0)
+        wide = any(_far(lines[place], lines[place + 1]) for place in range(len(lines) - 1))
+        line = _merged(lines)
+    code = all(map(profile.is_code, lines))
+    if code:
+        text = line.text if len(lines) == 1 else _spaced(lines)
+        return Row(line, text, None, code, line.x0)
+    if "  " in line.text:
+        line.text = _SPACES.sub(" ", line.text)
+    mark = marker(line.text)
+    entry = (wide or _LEADERS.search(line.text) is not None) and _PAGE_AT_END.search(line.text) is not None
+    text = _LEADERS.sub(" \u2026 ", line.text)
+    return Row(line, text, mark, code, _text_x(lines, mark), wide=wide, entry=entry)
+
+
+def _far(left: Line, right: Line) -> bool:
+    """The number of a heading or an item may stand far from its text."""
+    return right.x0 - left.x1 > _WIDE_GAP * max(left.size, right.size) and any(map(str.isalpha, left.text))
+
+
+def _merged(lines: list[Line]) -> Line:
+    main = max(lines, key=lambda line: len(line.text))
+    parts = [lines[0].text]
+    for left, right in zip(lines, lines[1:], strict=False):
+        near = right.x0 - left.x1 < 0.12 * left.size and not left.open
+        parts.append(right.text if near else f" {right.text}")
+    return replace(
+        main,
+        text="".join(parts),
+        x0=lines[0].x0,
+        y0=min(line.y0 for line in lines),
+        x1=max(line.x1 for line in lines),
+        bold=all(line.bold or not any(map(str.isalnum, line.text)) for line in lines),
+    )
+
+
+def _spaced(lines: list[Line]) -> str:
+    """Code keeps its columns."""
+    text = lines[0].text
+    letter = max((lines[0].x1 - lines[0].x0) / max(len(text), 1), 1.0)
+    for line in lines[1:]:
+        column = round((line.x0 - lines[0].x0) / letter)
+        text = f"{text:<{min(column, 200)}}{line.text}" if column > len(text) else f"{text} {line.text}"
+    return text
+
+
+def _text_x(lines: list[Line], mark: Marker | None) -> float:
+    first = lines[0]
+    if mark is None:
+        return first.x0
+    if len(lines) > 1 and len(first.text) <= mark.chars:
+        return lines[1].x0
+    return first.x0 + mark.chars * (first.x1 - first.x0) / len(first.text)

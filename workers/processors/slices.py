@@ -1,0 +1,30 @@
+"""Formats without pages: their elements in slices of the source, so that progress shows and memory stays flat."""
+
+from collections.abc import Iterator
+
+from workers.processors.elements import Element
+
+SLICE_BYTES = 1 << 16
+
+Located = tuple[int, Element]
+
+
+def total(size_bytes: int) -> int:
+    """Return how many slices a source of this size has; an empty one has one."""
+    return max(1, -(-size_bytes // SLICE_BYTES))
+
+
+def slices(elements: Iterator[Located], count: int) -> Iterator[list[Element]]:
+    """Yield `count` lists of elements by the byte or character at which they begin in the source."""
+    held: list[Element] = []
+    at = 0
+    for offset, element in elements:
+        while at < count - 1 and offset >= (at + 1) * SLICE_BYTES:
+            yield held
+            held = []
+            at += 1
+        held.append(element)
+    while at < count:
+        yield held
+        held = []
+        at += 1

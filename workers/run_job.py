@@ -1,0 +1,212 @@
+"""The one data path: a ring, the claim, each document through the sandbox, its pages into the rows."""
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from typing import Any
+
+from app.clock import now
+from app.db.work import reading, transaction
+from app.errors import ErrorCode, Failure, ProcessingFailed
+from app.jobs import runs
+from app.jobs.results import Page
+from app.jobs.runs import Run, RunDocument, RunLost
+from app.jobs.states import OPEN
+from workers.context import WorkerContext
+from workers.sandbox import SandboxUnavailable
+
+logger = logging.getLogger(__name__)
+
+WRITE_SECONDS = 0.25
+"""Pages are gathered for so long before they are written: at most four events a second."""
+LOOK_SECONDS = 1.0
+"""How often a run looks whether it is still wanted: a cancel works without Redis, too."""
+DRAIN_SECONDS = 60.0
+"""For so long one ring takes up job after job, so that lost rings cost nothing."""
+
+
+async def run_job(arq_context: dict[Any, Any], job_id: str) -> None:
+    """Answer a ring: take up the best job that is due, which need not be `job_id`, and those after it."""
+    context: WorkerContext = arq_context["worker"]
+    until = time.monotonic() + DRAIN_SECONDS
+    while (run := await claim(context)) is not None:
+        await work_on(context, run)
+        if time.monotonic() > until:
+            # Back to the queue between jobs: arq ends what takes too long, and must not end this.
+            await context.bell.ring(run.job_id)
+            return
+
+
+async def claim(context: WorkerContext) -> Run | None:
+    """Take up the best job that is due, None where there is none."""
+    lease = context.settings.lease
+    async with transaction(context.database) as work:
+        return await runs.claim(work, context.bell, worker_id=context.worker_id, lease=lease)
+
+
+async def work_on(context: WorkerContext, run: Run) -> None:
+    """Do one job, from its claim to its end; whatever happens, it is not left in our hands."""
+    context.nudges[run.job_id] = asyncio.Event()
+    try:
+        await _attend(context, run)
+    except RunLost:
+        logger.info("job %s is no longer ours", run.job_id)
+    except asyncio.CancelledError:
+        # A deploy: the next worker goes on after the last finished page.
+        await asyncio.shield(_give_back(context, run))
+        raise
+    except Exception as error:
+        logger.exception("job %s went wrong", run.job_id)
+        unavailable = isinstance(error, SandboxUnavailable)
+        await _try_again(context, run, "The sandbox was lost." if unavailable else "A bug was met.")
+    finally:
+        del context.nudges[run.job_id]
+
+
+async def _attend(context: WorkerContext, run: Run) -> None:
+    """Work, with the heartbeat beside it, no longer than the job may take."""
+    work = asyncio.create_task(_documents(context, run))
+    pulse = asyncio.create_task(keep_alive(context, run))
+    seconds = max(0.0, run.time_left.total_seconds())
+    try:
+        done, _ = await asyncio.wait(
+            {work, pulse}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED
+        )
+        for task in done:
+            task.result()
+    finally:
+        for task in (work, pulse):
+            task.cancel()
+        await asyncio.gather(work, pulse, return_exceptions=True)
+    if not done:
+        failure = Failure(ErrorCode.TIMEOUT, "The job took longer than its timeoutSeconds.")
+        async with transaction(context.database) as unit:
+            await runs.fail(unit, context.bell, run, failure)
+
+
+async def keep_alive(context: WorkerContext, run: Run) -> None:
+    """Extend the lease for ever.
+
+    Raises:
+        RunLost: the job was canceled, deleted or taken back.
+    """
+    nudge = context.nudges[run.job_id]
+    heartbeat = context.settings.heartbeat.total_seconds()
+    beat_at = time.monotonic() + heartbeat
+    while True:
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(nudge.wait(), min(LOOK_SECONDS, heartbeat))
+        nudge.clear()
+        if time.monotonic() >= beat_at:
+            async with transaction(context.database) as work:
+                await runs.extend(work, run, lease=context.settings.lease)
+            beat_at = time.monotonic() + heartbeat
+        else:
+            async with reading(context.database) as session:
+                if not await runs.still_ours(session, run):
+                    raise RunLost
+
+
+async def _documents(context: WorkerContext, run: Run) -> None:
+    for document in [each for each in run.documents if each.status in OPEN]:
+        recorder = Recorder(context, run, document)
+        failure = await _document(context, run, document, recorder)
+        await recorder.end(failure)
+
+
+async def _document(
+    context: WorkerContext, run: Run, document: RunDocument, recorder: "Recorder"
+) -> Failure | None:
+    """Put one document through the sandbox; return why it failed, None where it did not."""
+    if document.sha256 is None:
+        return Failure(ErrorCode.EXPIRED, "The upload was given up before all bytes were here.")
+    try:
+        async with (
+            context.store.local(document.id) as source,
+            context.sandbox.run(
+                processor=run.type,
+                source=source,
+                options=run.settings,
+                media_type=document.mime_type or "",
+                checkpoint=document.checkpoint,
+                limits=context.limits,
+            ) as pages,
+        ):
+            await recorder.follow(aiter(pages))
+    except ProcessingFailed as error:
+        return error.failure
+    except FileNotFoundError:
+        return Failure(ErrorCode.INTERNAL, "The bytes of this document are gone.")
+    return None
+
+
+class Recorder:
+    """Writes the pages of one document as they come, gathered so that the database keeps up."""
+
+    def __init__(self, context: WorkerContext, run: Run, document: RunDocument) -> None:
+        self._context = context
+        self._run = run
+        self._document = document
+        self._pages: list[Page] = []
+        self._write_at = time.monotonic()  # the first page is not made to wait
+
+    async def follow(self, pages: AsyncIterator[Page]) -> None:
+        """Write the pages until they end, each at most WRITE_SECONDS after it came."""
+        coming: asyncio.Future[Page] | None = None
+        try:
+            while True:
+                coming = coming or asyncio.ensure_future(anext(pages))
+                wait = max(0.0, self._write_at - time.monotonic()) if self._pages else None
+                done, _ = await asyncio.wait({coming}, timeout=wait)
+                if done:
+                    self._pages.append(coming.result())
+                    coming = None
+                if time.monotonic() >= self._write_at:
+                    await self._write()
+        except StopAsyncIteration:
+            return
+        finally:
+            if coming is not None:
+                coming.cancel()
+                await asyncio.gather(coming, return_exceptions=True)
+
+    async def end(self, failure: Failure | None) -> None:
+        """Write what is left, the fate of the document and, after the last one, of the job."""
+        context, run = self._context, self._run
+        async with transaction(context.database) as work:
+            if self._pages:
+                await runs.record_pages(work, context.bell, run, self._document, self._pages)
+            await runs.end_document(work, context.bell, run, self._document, failure)
+            if not any(each.status in OPEN for each in run.documents):
+                await runs.finish(work, context.bell, run)
+
+    async def _write(self) -> None:
+        if self._pages:
+            context = self._context
+            async with transaction(context.database) as work:
+                await runs.record_pages(work, context.bell, self._run, self._document, self._pages)
+            self._pages = []
+        self._write_at = time.monotonic() + WRITE_SECONDS
+
+
+async def _give_back(context: WorkerContext, run: Run) -> None:
+    with contextlib.suppress(RunLost):
+        async with transaction(context.database) as work:
+            reason = "The worker is stopping; another one goes on."
+            await runs.give_back(work, context.bell, run, reason=reason, due_at=now())
+
+
+async def _try_again(context: WorkerContext, run: Run, message: str) -> None:
+    failure = Failure(ErrorCode.INTERNAL, message)
+    delay: timedelta = context.settings.retry_delay
+    try:
+        async with transaction(context.database) as work:
+            await runs.try_again(work, context.bell, run, failure, delay=delay)
+    except RunLost:
+        return
+    except Exception:
+        # The lease runs out, and the sweep takes the job back.
+        logger.exception("job %s could not be given back", run.job_id)

@@ -1,0 +1,117 @@
+"""Making good what was lost: silent workers, unheard rings, uploads given up, bytes without a row."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+
+from sqlmodel import col, delete, select
+
+from app.clock import now
+from app.db.work import Work, reading, transaction
+from app.documents import commands as documents
+from app.documents.models import FileRemoval
+from app.jobs import commands, runs
+from app.jobs.models import JobEvent, Worker
+from app.jobs.types import EventKind
+from workers.context import WorkerContext
+
+logger = logging.getLogger(__name__)
+
+DELETED_EVENTS_KEPT = timedelta(days=1)
+WORKERS_KEPT = timedelta(hours=1)
+REMOVALS_AT_ONCE = 500
+
+
+async def sweep_for_ever(context: WorkerContext) -> None:
+    """Sweep every `settings.sweep`, whatever goes wrong meanwhile."""
+    while True:
+        for step in (take_back_lost, ring_for_forgotten, give_up_uploads, remove_files, forget):
+            await _safely(step, context)
+        await asyncio.sleep(context.settings.sweep.total_seconds())
+
+
+async def beat_for_ever(context: WorkerContext) -> None:
+    """Keep this worker's own row, every `settings.heartbeat`."""
+    while True:
+        await _safely(beat, context)
+        await asyncio.sleep(context.settings.heartbeat.total_seconds())
+
+
+async def beat(context: WorkerContext) -> None:
+    """Say that this worker is alive and how busy it is."""
+    async with transaction(context.database) as work:
+        row = await work.session.get(Worker, context.worker_id)
+        if row is None:
+            row = Worker(id=context.worker_id, capacity=context.settings.worker_slots)
+            work.session.add(row)
+        row.last_seen_at = now()
+        row.running = len(context.nudges)
+
+
+async def leave(context: WorkerContext) -> None:
+    """Say that this worker is gone."""
+    async with transaction(context.database) as work:
+        await work.session.exec(delete(Worker).where(col(Worker.id) == context.worker_id))
+
+
+async def take_back_lost(context: WorkerContext) -> None:
+    """Take jobs from workers that have been silent for longer than the lease."""
+    async with reading(context.database) as session:
+        lost = await runs.lost(session)
+    for job_id in lost:
+        async with transaction(context.database) as work:
+            delay = context.settings.retry_delay
+            await runs.take_back(work, context.bell, job_id, delay=delay)
+
+
+async def ring_for_forgotten(context: WorkerContext) -> None:
+    """Ring for due jobs as long as this worker has nothing to do: their own rings were lost."""
+    if context.free_slots <= 0:
+        return
+    async with reading(context.database) as session:
+        waiting = (await session.exec(runs.due().limit(context.free_slots))).all()
+    for job_id in waiting:
+        await context.bell.ring(job_id)
+
+
+async def give_up_uploads(context: WorkerContext) -> None:
+    """Give up uploads whose time is over; jobs that wait for them go on without."""
+    async with transaction(context.database) as work:
+        for document in await documents.expired_uploads(work):
+            await documents.give_up(work, document.id, store=context.store)
+            await commands.data_arrived(work, context.bell, document.id)
+
+
+async def remove_files(context: WorkerContext) -> None:
+    """Remove bytes whose rows are gone, where the process that deleted them did not live to do it."""
+    async with reading(context.database) as session:
+        statement = select(FileRemoval.key).limit(REMOVALS_AT_ONCE)
+        keys = (await session.exec(statement)).all()
+    for key in keys:
+        await context.store.delete(key)
+    if keys:
+        async with transaction(context.database) as work:
+            await work.session.exec(delete(FileRemoval).where(col(FileRemoval.key).in_(keys)))
+
+
+async def forget(context: WorkerContext) -> None:
+    """Forget deleted jobs and workers that went without a word."""
+    async with transaction(context.database) as work:
+        await _forget(work)
+
+
+async def _forget(work: Work) -> None:
+    old = now() - DELETED_EVENTS_KEPT
+    await work.session.exec(
+        delete(JobEvent).where(col(JobEvent.kind) == EventKind.DELETED, col(JobEvent.at) < old)
+    )
+    silent = now() - WORKERS_KEPT
+    await work.session.exec(delete(Worker).where(col(Worker.last_seen_at) < silent))
+
+
+async def _safely(step: Callable[[WorkerContext], Awaitable[None]], context: WorkerContext) -> None:
+    try:
+        await step(context)
+    except Exception:
+        logger.exception("%s failed; it is tried again", step.__name__)
