@@ -16,9 +16,7 @@ from app.terminal import CommandFailed, tell
 if TYPE_CHECKING:
     from app.settings import Settings
 
-    from argparse import _SubParsersAction  # noqa: PLC2701 - it has no public name
-
-    Commands = _SubParsersAction[argparse.ArgumentParser]
+    Commands = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001 - no other name
 
 logger = logging.getLogger(__name__)
 
@@ -27,7 +25,7 @@ INTERRUPTED = 130
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command; return what the process exits with. What goes wrong is told in a sentence."""
+    """Run one command; return the exit status. What goes wrong is told in a sentence."""
     arguments = parser().parse_args(argv)
     try:
         return int(arguments.command(arguments) or 0)

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 from app.terminal import printable
 
-TALKATIVE = ("alembic", "httpx2", "httpcore2", "websockets", "aiosqlite", "multipart")
+TALKATIVE = ("alembic", "httpx2", "httpcore2", "websockets", "aiosqlite", "multipart", "uvicorn")
 """Libraries whose INFO is our DEBUG."""
 
 

@@ -32,6 +32,7 @@ class Reach:
         self._folder = Folder(settings.data_dir)
         self._log = settings.data_dir / "run.log"
         self._own: Process | None = None
+        self._answered = False
         self._lifeline: Lifeline | None = None
 
     async def __aenter__(self) -> Self:
@@ -63,6 +64,7 @@ class Reach:
         while time.monotonic() < deadline:
             found = self._named or Endpoint.read(self._folder.service_file)
             if found is not None and await _alive(found):
+                self._answered = True
                 return found
             if self._named is not None:
                 raise ServiceGone(f"Nothing answers at {self._named.url}.")
@@ -75,14 +77,14 @@ class Reach:
         """Return whether the service that we started is on its way.
 
         Raises:
-            CommandFailed: it ended, with its last words.
+            CommandFailed: it ended before it ever answered, with its last words.
         """
         if self._own is None:
             return False
         if self._own.returncode is None:
             return True
-        failed, self._own = self._own.returncode != 0, None
-        if failed and not self._folder.is_locked():
+        self._own = None
+        if not self._answered and not self._folder.is_locked():
             raise CommandFailed(self._last_words())
         return False
 

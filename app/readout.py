@@ -18,6 +18,12 @@ async def write_text(segments: Segments, out: TextIO) -> None:
         out.write(f"{heading(segment)}\n\n{printable(segment['body']).strip()}\n\n")
 
 
+async def write_markdown(segments: Segments, out: TextIO) -> None:
+    """Write the Markdown of each segment after a comment that names its page."""
+    async for segment in segments:
+        out.write(f"<!-- page {segment['page']} -->\n\n{segment['body'].strip()}\n\n")
+
+
 async def write_json(job: dict[str, Any], segments: Segments, out: TextIO) -> None:
     """Write one JSON document with the job and its segments; they are never all in memory."""
     out.write(f'{{"job": {_json(job)},\n"segments": [')

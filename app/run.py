@@ -16,7 +16,7 @@ from app.client import Client, ServiceGone
 from app.endpoint import Endpoint
 from app.progress import Bar, Lines, progress
 from app.reach import Reach
-from app.readout import names, whole_file, write_json, write_text
+from app.readout import names, whole_file, write_json, write_markdown, write_text
 from app.settings import Settings
 from app.terminal import CommandFailed, tell
 
@@ -149,7 +149,7 @@ class Run:
             with whole_file(out / f"{name}.segments.json") as file:
                 await write_json(job, client.segments(job["id"], document_id=document_id), file)
             with whole_file(out / f"{name}.md") as file:
-                await write_text(client.segments(job["id"], document_id=document_id), file)
+                await write_markdown(client.segments(job["id"], document_id=document_id), file)
             if not self._request.quiet:
                 tell(f"{out / name}.segments.json, {out / name}.md")
 

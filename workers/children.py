@@ -11,11 +11,12 @@ import contextlib
 import json
 import logging
 import socket
+import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, Self
+from typing import Any
 
 from workers import frames
 from workers.confinement import environment
@@ -153,54 +154,52 @@ class Child:
 class Parent:
     """The process that forks the children, seen from here."""
 
-    def __init__(self, process: asyncio.subprocess.Process, control: socket.socket) -> None:
-        self._process = process
-        self._control = control
-        self._stderr = _Lines(process.stderr)
+    def __init__(self, processors: str | None) -> None:
+        """Start it.
 
-    @classmethod
-    async def start(cls, processors: str | None) -> Self:
-        """Start a forkserver and wait until it can fork.
+        Raises:
+            SandboxUnavailable: the system cannot.
+        """
+        # Not asyncio's subprocesses: one that is canceled while it starts may wait for ever.
+        self._control, theirs = socket.socketpair()
+        stderr, said = socket.socketpair()
+        table = [] if processors is None else ["--processors", processors]
+        command = [sys.executable, "-P", "-m", "workers.forkserver"]
+        with theirs, said:
+            try:
+                self._process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
+                    [*command, "--control", str(theirs.fileno()), *table],
+                    pass_fds=[theirs.fileno()],
+                    env=environment(),
+                    cwd="/",
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.DEVNULL,
+                    stderr=said.fileno(),
+                    start_new_session=True,
+                )
+            except OSError as error:
+                self._control.close()
+                stderr.close()
+                raise SandboxUnavailable(f"The forkserver cannot be started: {error}") from error
+        self._control.setblocking(False)
+        stderr.setblocking(False)
+        self._stderr = _Lines(stderr)
+
+    async def begin(self) -> None:
+        """Wait until it can fork; close it when that does not come about.
 
         Raises:
             SandboxUnavailable: it ended instead, or took too long.
         """
-        control, theirs = socket.socketpair()
-        control.setblocking(False)
-        try:
-            process = await cls._spawn(theirs, processors)
-        except BaseException as error:
-            control.close()
-            if isinstance(error, OSError):
-                raise SandboxUnavailable(f"The forkserver cannot be started: {error}") from error
-            raise
-        parent = cls(process, control)
         begun = False
         try:
-            begun = await parent._begun()
+            begun = await self._begun()
         finally:
             if not begun:
-                parent.kill()
-                await parent.close()
+                self.kill()
+                await self.close()
         if not begun:
-            raise SandboxUnavailable(f"The forkserver did not start: {parent._stderr.last}")
-        return parent
-
-    @staticmethod
-    async def _spawn(control: socket.socket, processors: str | None) -> asyncio.subprocess.Process:
-        with control:
-            return await asyncio.create_subprocess_exec(
-                *(sys.executable, "-P", "-m", "workers.forkserver"),
-                *("--control", str(control.fileno())),
-                *(() if processors is None else ("--processors", processors)),
-                pass_fds=[control.fileno()],
-                env=environment(),
-                cwd="/",
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=asyncio.subprocess.DEVNULL,
-                stderr=asyncio.subprocess.PIPE,
-                start_new_session=True,
-            )
+            raise SandboxUnavailable(f"The forkserver did not start: {self._stderr.last}")
 
     @property
     def alive(self) -> bool:
@@ -233,19 +232,20 @@ class Parent:
 
     def kill(self) -> None:
         """End it and, through the kernel, its children."""
-        with contextlib.suppress(ProcessLookupError):
-            self._process.kill()
+        self._process.kill()
 
     async def close(self) -> None:
         """End it and its children, and wait until it is gone."""
         self._control.close()
         try:
             async with asyncio.timeout(END_TIME.total_seconds()):
-                await self._process.wait()
+                await self._stderr.end()
         except TimeoutError:
             self.kill()
-            await self._process.wait()
-        await self._stderr.close()
+            await self._stderr.end()
+        finally:
+            self._stderr.close()
+        await asyncio.to_thread(self._process.wait)
 
     async def _begun(self) -> bool:
         loop = asyncio.get_running_loop()
@@ -259,22 +259,25 @@ class Parent:
 class _Lines:
     """Passes on what the forkserver writes to stderr; the children write nowhere."""
 
-    def __init__(self, stream: asyncio.StreamReader | None) -> None:
+    def __init__(self, stream: socket.socket) -> None:
         self.last = ""
         self._stream = stream
         self._task = asyncio.create_task(self._pass_on())
 
-    async def close(self) -> None:
-        """Read to the end, which comes when the process has ended."""
-        await self._task
+    async def end(self) -> None:
+        """Wait for the end, which is the end of the forkserver."""
+        await asyncio.shield(self._task)
+
+    def close(self) -> None:
+        self._task.cancel()
+        self._stream.close()
 
     async def _pass_on(self) -> None:
-        while self._stream is not None:
-            try:
-                line = await self._stream.readline()
-            except ValueError:  # longer than the stream's limit; it has thrown the line away
-                continue
-            if not line:
-                return
-            self.last = line.decode(errors="replace").strip()[:LOG_LINE_CHARS]
-            log.warning("forkserver: %s", self.last)
+        loop = asyncio.get_running_loop()
+        rest = b""
+        while part := await loop.sock_recv(self._stream, 4096):
+            *lines, rest = (rest + part).split(b"\n")
+            rest = rest[:LOG_LINE_CHARS]
+            for line in lines:
+                self.last = line.decode(errors="replace").strip()[:LOG_LINE_CHARS]
+                log.warning("forkserver: %s", self.last)

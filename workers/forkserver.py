@@ -151,12 +151,13 @@ class ForkServer:
             _child(frames_handle, self._processors, self._confinement, parent=os.getppid())
         os.close(frames_handle)
         self._lifelines[pid] = lifeline
-        self._selector.register(lifeline, selectors.EVENT_READ, partial(self._kill, pid))
+        self._selector.register(lifeline, selectors.EVENT_READ, partial(self._kill, pid, lifeline))
 
-    def _kill(self, pid: int) -> None:
-        # Not reaped yet, else its lifeline would be gone: the number cannot be another's by now.
-        self._selector.unregister(self._lifelines[pid])
-        os.kill(pid, signal.SIGKILL)
+    def _kill(self, pid: int, lifeline: socket.socket) -> None:
+        # The child may have been reaped in this very round; then its number is free for others.
+        if self._lifelines.get(pid) is lifeline:
+            self._selector.unregister(lifeline)
+            os.kill(pid, signal.SIGKILL)
 
     def _reap(self, woken: socket.socket) -> None:
         with contextlib.suppress(BlockingIOError):

@@ -95,7 +95,7 @@ class Doorbell:
 
     async def close(self) -> None:
         """Close every connection."""
-        await self.redis.aclose()
+        await self.redis.aclose(close_connection_pool=True)
         await self._listeners.aclose()
 
     async def _say(self, what: str, message: Awaitable[object]) -> None:
@@ -130,9 +130,17 @@ def connection_pool(redis_url: str, *, patient: bool) -> ConnectionPool:
         raise SettingError(f"DOCYARD_REDIS_URL: {error}") from None
 
 
-def queue_client(pool: ConnectionPool) -> ArqRedis:
+class QueueClient(ArqRedis):
+    """arq's client, closed as redis-py asks: arq itself still calls what redis-py is to drop."""
+
+    async def close(self, close_connection_pool: bool | None = None) -> None:
+        """Close the connections."""
+        await self.aclose(close_connection_pool)
+
+
+def queue_client(pool: ConnectionPool) -> QueueClient:
     """Return arq's client on our queue. JSON, because who reads pickles runs them."""
-    return ArqRedis(
+    return QueueClient(
         connection_pool=pool,
         job_serializer=lambda value: json.dumps(value).encode(),
         job_deserializer=json.loads,

@@ -1,3 +1,4 @@
+# ruff: noqa: ARG001 - every processor has the same signature
 """Processors that do what a hostile document could make one do; `test_sandbox.py` runs them."""
 
 import ctypes
@@ -8,7 +9,6 @@ import signal
 import socket
 import sys
 import threading
-import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -20,58 +20,65 @@ Options = dict[str, Any]
 CHILD_FRAMES = 3
 
 
+def stop() -> None:
+    """Wait for ever in C code."""
+    ctypes.CDLL(None).pause()
+
+
 def say(emit: Emit, *lines: str, number: int = 1, total: int = 1) -> None:
     emit(Page(number, total, tuple(Segment(body=line, page=number) for line in lines)))
 
 
-def read(source: Path, options: Options, emit: Emit, **given: Any) -> None:
+def read(
+    source: Path, options: Options, emit: Emit, checkpoint: dict[str, Any] | None, **given: object
+) -> None:
     """Give each line of the file as a page, with everything a page can have."""
     lines = source.read_text().splitlines()
-    first = given["checkpoint"]["next"] if given["checkpoint"] else 1
+    first = checkpoint["next"] if checkpoint else 1
     for number in range(first, len(lines) + 1):
         box = Box(number, 0.5, 1, 2, 3)
         part = Segment(lines[number - 1], number, ("A", "B"), (box,), "en", f"p{number}")
-        issue = Issue("ODD", given["media_type"], number)
+        issue = Issue("ODD", str(given["media_type"]), number)
         emit(Page(number, len(lines), (part,), (issue,), {"next": number + 1, **options}))
 
 
-def wait(source: Path, options: Options, emit: Emit, **_: Any) -> None:
+def wait(source: Path, options: Options, emit: Emit, **_: object) -> None:
     """Give a page, then wait for ever in C code."""
     say(emit, str(os.getpid()), total=2)
     signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM, signal.SIGINT])
-    ctypes.CDLL(None).pause()
+    stop()
 
 
-def spin(source: Path, options: Options, emit: Emit, **_: Any) -> None:
+def spin(source: Path, options: Options, emit: Emit, **_: object) -> None:
     """Compute for ever inside one C call that never lets go of the interpreter."""
     say(emit, "begun", total=2)
     re.fullmatch("(a|a)*b", "a" * 64)
 
 
-def die(source: Path, options: Options, emit: Emit, **_: Any) -> None:
+def die(source: Path, options: Options, emit: Emit, **_: object) -> None:
     say(emit, "begun", total=2)
     os.kill(os.getpid(), options["signal"])
 
 
-def leave(source: Path, options: Options, emit: Emit, **_: Any) -> None:
+def leave(source: Path, options: Options, emit: Emit, **_: object) -> None:
     os._exit(options["status"])
 
 
-def refuse(source: Path, options: Options, emit: Emit, **_: Any) -> None:
+def refuse(source: Path, options: Options, emit: Emit, **_: object) -> None:
     raise ProcessingFailed(ErrorCode.PASSWORD, "The document is encrypted.")
 
 
-def stumble(source: Path, options: Options, emit: Emit, **_: Any) -> None:
+def stumble(source: Path, options: Options, emit: Emit, **_: object) -> None:
     raise LookupError(source.read_text())
 
 
-def eat(source: Path, options: Options, emit: Emit, **_: Any) -> None:
+def eat(source: Path, options: Options, emit: Emit, **_: object) -> None:
     eaten = []
     while True:
         eaten.append(bytearray(16 * 2**20))
 
 
-def wrap(source: Path, options: Options, emit: Emit, **_: Any) -> None:
+def wrap(source: Path, options: Options, emit: Emit, **_: object) -> None:
     """Run out of memory, and call it something else."""
     try:
         bytearray(2**45)
@@ -79,23 +86,23 @@ def wrap(source: Path, options: Options, emit: Emit, **_: Any) -> None:
         raise ProcessingFailed(ErrorCode.CORRUPT, "The page is broken.") from None
 
 
-def flood(source: Path, options: Options, emit: Emit, **_: Any) -> None:
+def flood(source: Path, options: Options, emit: Emit, **_: object) -> None:
     for number in range(1, 1001):
         say(emit, "x" * options["page_bytes"], number=number, total=1000)
 
 
-def garble(source: Path, options: Options, emit: Emit, **_: Any) -> None:
+def garble(source: Path, options: Options, emit: Emit, **_: object) -> None:
     """Write to the worker past `emit`."""
     os.write(CHILD_FRAMES, bytes.fromhex(options["hex"]))
-    ctypes.CDLL(None).pause()
+    stop()
 
 
-def hang_up(source: Path, options: Options, emit: Emit, **_: Any) -> None:
+def hang_up(source: Path, options: Options, emit: Emit, **_: object) -> None:
     os.close(CHILD_FRAMES)
-    ctypes.CDLL(None).pause()
+    stop()
 
 
-def look(source: Path, options: Options, emit: Emit, **_: Any) -> None:
+def look(source: Path, options: Options, emit: Emit, **_: object) -> None:
     """Tell what the child can see of the service."""
     say(
         emit,
@@ -107,13 +114,13 @@ def look(source: Path, options: Options, emit: Emit, **_: Any) -> None:
     )
 
 
-def reach(source: Path, options: Options, emit: Emit, **_: Any) -> None:
+def reach(source: Path, options: Options, emit: Emit, **_: object) -> None:
     """Try what nobody may, and tell what came of it: the name of the error, or done."""
     outside, port = Path(options["outside"]), options["port"]
     tries: dict[str, Callable[[], object]] = {
         "read": outside.read_bytes,
         "passwd": Path("/etc/passwd").read_bytes,
-        "list": lambda: os.listdir(outside.parent),
+        "list": lambda: list(outside.parent.iterdir()),
         "write": lambda: outside.write_bytes(b"x"),
         "create": lambda: outside.with_name("made").write_bytes(b"x"),
         "remove": outside.unlink,
@@ -132,16 +139,16 @@ def reach(source: Path, options: Options, emit: Emit, **_: Any) -> None:
     say(emit, *(f"{name}: {_outcome(step)}" for name, step in tries.items()))
 
 
-def inflate(source: Path, options: Options, emit: Emit, **_: Any) -> None:
-    """Open the source with PyMuPDF, as the processors that ship do."""
-    import pymupdf  # noqa: PLC0415 - after `keep_out`
+def paint(source: Path, options: Options, emit: Emit, **_: object) -> None:
+    """Run out of memory inside MuPDF."""
+    import pymupdf  # noqa: PLC0415 - after `keep_out`; and no other of these needs it
 
-    with pymupdf.open(source) as document:
-        for page in document:
-            say(emit, page.get_text(), number=page.number + 1, total=len(document))
+    kept = []
+    while True:
+        kept.append(pymupdf.Pixmap(pymupdf.csRGB, pymupdf.IRect(0, 0, 4000, 4000)))
 
 
-def nothing(source: Path, options: Options, emit: Emit, **_: Any) -> None:
+def nothing(source: Path, options: Options, emit: Emit, **_: object) -> None:
     say(emit, "done")
 
 
@@ -170,6 +177,6 @@ PROCESSORS = {
     step.__name__.upper(): (f"{__name__}:{step.__name__}", dict)
     for step in (
         *(read, wait, spin, die, leave, refuse, stumble, eat, wrap, flood),
-        *(garble, hang_up, look, reach, inflate, nothing),
+        *(garble, hang_up, look, reach, paint, nothing),
     )
 }

@@ -3,6 +3,7 @@
 import re
 import unicodedata
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 import pymupdf
@@ -19,6 +20,7 @@ _SUPERSCRIPT, _MONOSPACED, _BOLD = 1, 8, 16
 _WITHOUT_UNICODE = 128
 _MOST_RULES = 3000
 _THIN = 2.6
+_LONGEST_SYMBOL = 4  # with the spaces around it
 
 _BOLD_NAME = re.compile(r"bold|black|heavy|semibold|demi", re.IGNORECASE)
 _MONO_NAME = re.compile(
@@ -145,13 +147,20 @@ def _line(raw: dict[str, Any], block: int) -> tuple[Line | None, int]:
     if not stripped:
         return None, 0
     x0, y0, x1, y1 = raw["bbox"]
+    if len(stripped) < len(text):
+        # Spaces around a text would hide where it stands: code is indented by them.
+        letter = (x1 - x0) / len(text)
+        x0 += letter * (len(text) - len(text.lstrip()))
+        x1 -= letter * (len(text) - len(text.rstrip()))
     turn = _turn(raw["dir"])
     if turn == 0:
         y0, y1 = base - 0.8 * size, base + 0.22 * size
     font = main["font"]
-    mono = bool(main["flags"] & _MONOSPACED) or _MONO_NAME.search(font) is not None
+    mono = bool(main["flags"] & _MONOSPACED) or _font(font)[1]
+    pitch = (x1 - x0) / (len(stripped) * size) if len(spans) == 1 and turn == 0 else 0.0
+    space = text[-1] == " "
     return Line(
-        stripped, x0, y0, x1, y1, size, bold, mono, font, block, turn == 0, text[-1] == " "
+        stripped, x0, y0, x1, y1, size, bold, mono, font, block, turn == 0, space, pitch
     ), turn
 
 
@@ -178,7 +187,17 @@ def _main_span(spans: list[dict[str, Any]]) -> tuple[dict[str, Any] | None, bool
 
 
 def _is_bold(span: dict[str, Any]) -> bool:
-    return bool(span["flags"] & _BOLD) or _BOLD_NAME.search(span["font"]) is not None
+    return bool(span["flags"] & _BOLD) or _font(span["font"])[0]
+
+
+@lru_cache(maxsize=512)
+def _font(name: str) -> tuple[bool, bool, bool]:
+    """Whether a font's name says bold, monospaced, and pictures in place of letters."""
+    return (
+        _BOLD_NAME.search(name) is not None,
+        _MONO_NAME.search(name) is not None,
+        _SYMBOL_FONT.search(name) is not None,
+    )
 
 
 def _text(spans: list[dict[str, Any]], size: float, base: float) -> str:
@@ -203,13 +222,15 @@ def _text(spans: list[dict[str, Any]], size: float, base: float) -> str:
 
 def _is_symbol(span: dict[str, Any], text: str) -> bool:
     """One glyph that means a bullet: without a Unicode value, or of a font of pictures."""
+    if len(text) > _LONGEST_SYMBOL:
+        return False
     stripped = text.strip(" ")
     if len(stripped) != 1:
         return False
     if stripped < " " or "\ue000" <= stripped <= "\uf8ff":
         return True
     unknown = bool(span["char_flags"] & _WITHOUT_UNICODE) and not stripped.isalnum()
-    return unknown or _SYMBOL_FONT.search(span["font"]) is not None
+    return unknown or _font(span["font"])[2]
 
 
 def _turn(direction: tuple[float, float]) -> int:

@@ -8,6 +8,11 @@ _BULLET = re.compile(rf"[{_BULLETS}](?=\s|\w|$)\s*|[-\u2010\u2013\u2014*+](?:\s+
 _NUMBER = re.compile(r"(\(?)(\d{1,3}|[a-zA-Z]|[ivx]{2,5})([.)])(?:\s+|$)")
 
 
+# Most lines begin with a word: two look-ups tell so without a search.
+_FIRST = frozenset(f"{_BULLETS}-\u2010\u2013\u2014*+(0123456789ivx")
+_SECOND = frozenset(".)")
+
+
 @dataclass(frozen=True, slots=True)
 class Marker:
     """The mark of an item. written: as Markdown has it. numbered: it counts. chars: its length."""
@@ -19,6 +24,8 @@ class Marker:
 
 def marker(text: str) -> Marker | None:
     """Return the mark that a line begins with; None for one that begins with a word."""
+    if text[0] not in _FIRST and text[1:2] not in _SECOND:
+        return None
     bullet = _BULLET.match(text)
     if bullet is not None:
         return Marker("- ", numbered=False, chars=bullet.end())

@@ -26,7 +26,9 @@ class Packer:
         state = state or {"path": [], "open": []}
         self._max_size = max_size
         self._path: list[tuple[int, str]] = [(level, title) for level, title in state["path"]]
-        self._open: list[Element] = [from_json(value) for value in state["open"]]
+        self._open: list[Element] = []
+        self._chars = 0
+        self._reopen([from_json(value) for value in state["open"]])
 
     def to_json(self) -> dict[str, Any]:
         """Return the open tail: at most `max_size` characters of text, and the heading path."""
@@ -43,27 +45,23 @@ class Packer:
     def end(self) -> Iterator[Segment]:
         """The document has no more elements: yield what is open."""
         yield from self._close()
-        if self._open:
-            # Headings with nothing below them: they have nowhere to move on to.
-            yield self._segment(self._open)
-            self._open = []
+        # Headings with nothing below them have nowhere to move on to.
+        yield from self._empty()
 
     def _heading(self, element: Element) -> Iterator[Segment]:
         while self._path and self._path[-1][0] >= element.level:
             self._path.pop()
         self._path.append((element.level, plain(element.text)))
         element.path = self._titles()
-        if not element.minor or self._size(self._open) * 2 >= self._max_size:
+        room = room_for(element)
+        half_full = self._chars * 2 >= self._max_size
+        if not element.minor or half_full or self._chars + room > self._max_size:
             yield from self._close()
-        if self._size([*self._open, element]) > self._max_size:
-            yield from self._close()
-        carried = self._carried()
-        if carried and (
-            len(carried) >= _MOST_HEADINGS or self._size([*carried, element]) * 2 > self._max_size
+        if self._holds_headings_only() and (
+            len(self._open) >= _MOST_HEADINGS or (self._chars + room) * 2 > self._max_size
         ):
-            yield self._segment(self._open)
-            self._open = []
-        self._open.append(element)
+            yield from self._empty()
+        self._append(element)
 
     def _body(self, element: Element) -> Iterator[Segment]:
         element.path = self._titles()
@@ -71,37 +69,44 @@ class Packer:
         if before is not None:
             joined = joining.join(self._open[before], element)
             rest = [*self._open[:before], *self._open[before + 1 :]]
-            if self._size([*rest, joined]) <= self._max_size:
-                self._open[before] = joined
+            if sum(map(room_for, rest)) + room_for(joined) <= self._max_size:
+                self._reopen([*self._open[:before], joined, *self._open[before + 1 :]])
                 return
-            self._open, element = rest, joined
-        if self._size([*self._open, element]) > self._max_size:
+            self._reopen(rest)
+            element = joined
+        if self._chars + room_for(element) > self._max_size:
             yield from self._close()
             yield from self._make_room(element)
         else:
-            self._open.append(element)
+            self._append(element)
 
     def _make_room(self, element: Element) -> Iterator[Segment]:
         """Only carried headings are open now."""
-        if self._open and self._size(self._open) * 2 > self._max_size:
-            yield self._segment(self._open)
-            self._open = []
-        first = self._max_size - self._size(self._open)
+        if self._chars * 2 > self._max_size:
+            yield from self._empty()
+        first = self._max_size - self._chars
         if room_for(element) <= first:
-            self._open.append(element)
+            self._append(element)
             return
         for piece in cut(element, first=first, size=self._max_size):
             if self._open and self._open[-1].kind is not Kind.HEADING:
-                yield self._segment(self._open)
-                self._open = []
-            self._open.append(piece)
+                yield from self._empty()
+            self._append(piece)
 
     def _close(self) -> Iterator[Segment]:
         carried = self._carried()
         body = self._open[: len(self._open) - len(carried)]
         if body:
             yield self._segment(body)
-        self._open = carried
+            self._reopen(carried)
+
+    def _empty(self) -> Iterator[Segment]:
+        if self._open:
+            yield self._segment(self._open)
+            self._reopen([])
+
+    def _holds_headings_only(self) -> bool:
+        return all(element.kind is Kind.HEADING for element in self._open)
 
     def _carried(self) -> list[Element]:
         end = len(self._open)
@@ -109,9 +114,14 @@ class Packer:
             end -= 1
         return self._open[end:]
 
-    def _size(self, elements: list[Element]) -> int:
-        """An upper bound of what they take when they are written, with the empty line after them."""
-        return sum(map(room_for, elements))
+    def _append(self, element: Element) -> None:
+        self._open.append(element)
+        self._chars += room_for(element)
+
+    def _reopen(self, elements: list[Element]) -> None:
+        """`_chars` is an upper bound of what they take when they are written."""
+        self._open = elements
+        self._chars = sum(map(room_for, elements))
 
     def _titles(self) -> Path:
         return tuple(title for _, title in self._path)

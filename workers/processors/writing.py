@@ -12,6 +12,7 @@ _LINE_START = re.compile(
     r"^(#{1,6}(?=\s|$)|>|[-+*](?=\s|$)|=+$|-+$|`{3,}|~{3,}|\|(?=.*\|))|^(\d{1,9})([.)])(?=\s|$)",
     re.MULTILINE,
 )
+_STARTS = frozenset("#>-+*=`~|0123456789")
 _TEXT_START = re.compile(r"^(?:#{1,6}(?=\s|$)|>|=+$|-+$|`{3,}|~{3,})", re.MULTILINE)
 _OPENS = {"*": re.compile(r"(?<!\\)\*(?=[^\s*])"), "_": re.compile(r"(?<![\w\\])_(?=[^\s_])")}
 _CLOSES = {
@@ -33,7 +34,9 @@ def escape(text: str) -> str:
 
 def escape_starts(text: str) -> str:
     """Escape what has a meaning at the start of a line only."""
-    return _LINE_START.sub(_escape_start, text)
+    if text[:1] in _STARTS or "\n" in text:
+        return _LINE_START.sub(_escape_start, text)
+    return text
 
 
 def escape_text(text: str) -> str:

@@ -1,0 +1,63 @@
+"""A processor that does what its document says, line by line: tests decide what happens when.
+
+    page Some text      a page with one segment
+    pages 30            so many pages
+    hang                never come back
+    crash               die of a signal
+    fail PASSWORD       refuse the document
+"""
+
+import ctypes
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+from app.errors import ErrorCode, ProcessingFailed
+from app.jobs.options import SegmentOptions, segment_options
+from app.jobs.results import Box, Emit, Issue, Page, Segment
+
+
+def follow(source: Path, options: SegmentOptions, emit: Emit, **given: Any) -> None:
+    """Do what the lines say; a checkpoint holds the number of pages done."""
+    steps = [step for line in source.read_text().splitlines() for step in _expanded(line)]
+    total = sum(step.startswith("page ") for step in steps)
+    done = given["checkpoint"]["done"] if given["checkpoint"] else 0
+    number = 0
+    for step in steps:
+        word, _, rest = step.partition(" ")
+        if word == "page":
+            number += 1
+            if number > done:
+                emit(_page(rest, number, total))
+        elif number >= done:
+            _act(word, rest)
+
+
+def _expanded(line: str) -> list[str]:
+    word, _, rest = line.partition(" ")
+    if word == "pages":
+        return [f"page {number} of {rest}" for number in range(1, int(rest) + 1)]
+    return [line]
+
+
+def _page(text: str, number: int, total: int) -> Page:
+    box = Box(number, 1, 2, 3, 4)
+    segment = Segment(text, number, ("Book", f"Chapter {number}"), (box,), "en", f"p{number}")
+    issues = (Issue("ODD", "An odd page.", number),) if "odd" in text else ()
+    return Page(number, total, (segment,), issues, {"done": number})
+
+
+def _act(word: str, rest: str) -> None:
+    match word:
+        case "hang":
+            ctypes.CDLL(None).pause()
+        case "crash":
+            os.kill(os.getpid(), signal.SIGSEGV)
+        case "fail":
+            raise ProcessingFailed(ErrorCode(rest), "It cannot be read.")
+        case _:
+            raise ValueError(word)
+
+
+PROCESSORS = {"SEGMENT": (f"{__name__}:follow", segment_options)}

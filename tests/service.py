@@ -1,0 +1,280 @@
+"""The whole service in one process for tests: the real app on a real socket, a real worker beside it."""
+
+import asyncio
+import json
+import socket
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from itertools import count
+from typing import Any
+
+import httpx2
+import uvicorn
+from websockets.asyncio.client import connect
+from websockets.typing import Subprotocol
+
+from app.accounts import commands as accounts
+from app.accounts.models import Scope
+from app.asgi import create_app
+from app.db.engine import Database
+from app.db.work import transaction
+from app.documents.store import LocalStore, store_for
+from app.jobs.queue import Doorbell
+from app.settings import Settings
+from workers.__main__ import arq_worker, hear_cancels
+from workers.context import WorkerContext
+from workers.sandbox import Sandbox
+
+PATIENCE_SECONDS = 30
+
+CREATE_JOB = """
+mutation($input: CreateJobInput!) {
+  createJob(input: $input) {
+    __typename
+    ... on CreateJobSuccess { replayed job { id number name status } }
+    ... on Problem { code type title status detail }
+    ... on InvalidInput { errors { loc msg type } }
+    ... on NotFound { id }
+    ... on LimitExceeded { limit retryAfterSeconds }
+  }
+}
+"""
+UPLOAD = """
+mutation($file: Upload!, $tags: [String!]) {
+  uploadDocument(file: $file, tags: $tags) {
+    __typename
+    ... on UploadDocumentSuccess {
+      document { id filename mimeType extension size sha256 status tags receivedBytes url }
+    }
+    ... on Problem { code detail }
+    ... on InvalidInput { errors { loc type } }
+  }
+}
+"""
+JOB = """
+query($id: ID!) {
+  job(id: $id) {
+    id number name groupId type status statusMeaning message outcome progress priority settings
+    resultJson attempt chargedAttempts maxAttempts totalSize startedAt finishedAt durationMs
+    error { code message retryable document { filename } }
+    issues { code severity message page document { filename } }
+    progressDetail { unit done total }
+    waitingOn { kind detail position }
+    documents { totalCount nodes { status progress mediaLength document { id filename }
+      failure { code message } } }
+    result { ... on SegmentResult { segmentCount segments { totalCount nodes {
+      ordinal key body page group title headings lang status boxes { page x0 y0 x1 y1 }
+      document { filename } } } } }
+    events { nodes { seq kind status progress message severity document { filename } } }
+  }
+}
+"""
+EVENTS = """
+subscription($id: ID!, $after: String) {
+  jobEvents(jobId: $id, after: $after) { cursor seq kind status progress message }
+}
+"""
+SEGMENTS = """
+subscription($id: ID!, $after: String) {
+  segments(jobId: $id, after: $after) { cursor node { ordinal body } }
+}
+"""
+
+
+@dataclass
+class Service:
+    """One running service. `token` is an admin's; `other_token` is another application's."""
+
+    settings: Settings
+    database: Database
+    bell: Doorbell
+    store: LocalStore
+    sandbox: Sandbox
+    url: str
+    http: httpx2.AsyncClient
+    token: str
+    other_token: str
+    read_token: str
+    _ids: "count[int]" = field(default_factory=lambda: count(1))
+
+    async def post(
+        self, query: str, variables: dict[str, Any] | None = None, *, token: str | None = None
+    ) -> dict[str, Any]:
+        """Send an operation; return the whole answer."""
+        headers = {"Authorization": f"Bearer {token or self.token}"}
+        body = {"query": query, "variables": variables or {}}
+        answer = await self.http.post(f"{self.url}/graphql", json=body, headers=headers)
+        found: dict[str, Any] = answer.json()
+        return found
+
+    async def ask(self, query: str, *, token: str | None = None, **variables: Any) -> Any:  # noqa: ANN401 - JSON
+        """Send an operation; return the value of its only field."""
+        answer = await self.post(query, variables, token=token)
+        assert "errors" not in answer, answer
+        (value,) = answer["data"].values()
+        return value
+
+    async def send_files(
+        self,
+        query: str,
+        variables: dict[str, Any],
+        files: dict[str, tuple[str, bytes]],
+        *,
+        token: str | None = None,
+    ) -> Any:  # noqa: ANN401 - JSON
+        """Send an operation with files, by their paths in the variables."""
+        names = {path: str(number) for number, path in enumerate(files)}
+        answer = await self.http.post(
+            f"{self.url}/graphql",
+            data={
+                "operations": json.dumps({"query": query, "variables": variables}),
+                "map": json.dumps({name: [path] for path, name in names.items()}),
+            },
+            files={names[path]: file for path, file in files.items()},
+            headers={"Authorization": f"Bearer {token or self.token}"},
+        )
+        body = answer.json()
+        assert "errors" not in body, body
+        (value,) = body["data"].values()
+        return value
+
+    async def upload(self, text: str | bytes, filename: str = "a.txt", **more: Any) -> str:  # noqa: ANN401 - variables
+        """Upload a document; return its id."""
+        content = text.encode() if isinstance(text, str) else text
+        variables = {"file": None, **more}
+        answer = await self.send_files(UPLOAD, variables, {"variables.file": (filename, content)})
+        id: str = answer["document"]["id"]
+        return id
+
+    async def create(self, *texts: str | bytes, **more: Any) -> str:  # noqa: ANN401 - fields of the input
+        """Create a job with a file for each text; return its id."""
+        files = {
+            f"variables.input.data.{place}.source.file": (
+                f"{place}.txt",
+                text.encode() if isinstance(text, str) else text,
+            )
+            for place, text in enumerate(texts)
+        }
+        data = [{"source": {"file": None}} for _ in texts]
+        input = {"task": {"segment": {}}, "data": data, **more}
+        answer = await self.send_files(CREATE_JOB, {"input": input}, files)
+        assert answer["__typename"] == "CreateJobSuccess", answer
+        id: str = answer["job"]["id"]
+        return id
+
+    async def job(self, id: str) -> dict[str, Any]:
+        """Read a job with everything the tests look at."""
+        found: dict[str, Any] = await self.ask(JOB, id=id)
+        return found
+
+    @asynccontextmanager
+    async def subscribe(
+        self, query: str, *, token: str | None = None, **variables: Any  # noqa: ANN401 - variables
+    ) -> AsyncIterator[AsyncIterator[Any]]:
+        """Subscribe over a real websocket; give the values of the only field until it ends."""
+        url = f"{self.url.replace('http', 'ws')}/graphql"
+        protocol = Subprotocol("graphql-transport-ws")
+        async with connect(url, subprotocols=[protocol]) as socket_:
+            payload = {"Authorization": f"Bearer {token or self.token}"}
+            await socket_.send(json.dumps({"type": "connection_init", "payload": payload}))
+            assert json.loads(await socket_.recv())["type"] == "connection_ack"
+            subscribe = {"query": query, "variables": variables}
+            await socket_.send(json.dumps({"id": "1", "type": "subscribe", "payload": subscribe}))
+
+            async def values() -> AsyncIterator[Any]:
+                while True:
+                    async with asyncio.timeout(PATIENCE_SECONDS):
+                        message = json.loads(await socket_.recv())
+                    match message["type"]:
+                        case "next":
+                            (value,) = message["payload"]["data"].values()
+                            yield value
+                        case "error":
+                            raise Refused(message["payload"])
+                        case "complete":
+                            return
+
+            yield values()
+
+    async def events(self, id: str, after: str | None = None) -> list[dict[str, Any]]:
+        """Return the events of a job until it ends."""
+        async with self.subscribe(EVENTS, id=id, after=after) as events:
+            return [event async for event in events]
+
+    def worker(self, **changes: Any) -> WorkerContext:  # noqa: ANN401 - settings
+        """Return a worker of its own that shares our connections."""
+        settings = self.settings.model_copy(update=changes)
+        return WorkerContext(settings, self.database, self.bell, self.store, self.sandbox)
+
+    async def work(self, context: WorkerContext | None = None) -> None:
+        """Work until the queue is empty."""
+        async with asyncio.timeout(PATIENCE_SECONDS), self.working(context, burst=True) as task:
+            await task
+
+    @asynccontextmanager
+    async def working(
+        self, context: WorkerContext | None = None, *, burst: bool = False
+    ) -> AsyncIterator["asyncio.Task[None]"]:
+        """Have a worker run as long as the block lasts; it is told to stop at its end."""
+        context = context or self.worker()
+        worker = arq_worker(context, burst=burst)
+        listening = asyncio.create_task(hear_cancels(context))
+        task = asyncio.create_task(worker.main() if burst else worker.async_run())
+        try:
+            yield task
+        finally:
+            for each in (task, listening):
+                each.cancel()
+            await asyncio.gather(task, listening, return_exceptions=True)
+            await worker.close()
+
+
+class Refused(Exception):
+    """A subscription was refused."""
+
+    def __init__(self, errors: Sequence[dict[str, Any]]) -> None:
+        super().__init__(errors)
+        self.code = errors[0]["extensions"]["code"]
+
+
+@asynccontextmanager
+async def serve(settings: Settings, sandbox: Sandbox) -> AsyncIterator[Service]:
+    """Serve the API on a free port, with two applications."""
+    database, bell = Database(settings.database_url), Doorbell(settings.redis_url)
+    tokens = await _tokens(database)
+    listener = socket.create_server(("127.0.0.1", 0))
+    server = uvicorn.Server(
+        uvicorn.Config(
+            create_app(settings),
+            log_config=None,
+            ws="websockets-sansio",
+            ws_per_message_deflate=False,
+            timeout_graceful_shutdown=1,
+        )
+    )
+    serving = asyncio.create_task(server.serve(sockets=[listener]))
+    try:
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        async with httpx2.AsyncClient(timeout=PATIENCE_SECONDS) as http:
+            yield Service(
+                settings, database, bell, store_for(settings), sandbox, url, http, *tokens
+            )
+    finally:
+        server.should_exit = True
+        await serving
+        await bell.close()
+        await database.close()
+
+
+async def _tokens(database: Database) -> list[str]:
+    tokens = []
+    async with transaction(database) as work:
+        ours = await accounts.create_application(work, name="ours", max_open_jobs=50)
+        others = await accounts.create_application(work, name="others", max_open_jobs=50)
+        for application, scope in ((ours, Scope.ADMIN), (others, Scope.ADMIN), (ours, Scope.READ)):
+            _, token = await accounts.create_key(
+                work, application_id=application.id, name="test", scope=scope
+            )
+            tokens.append(token)
+    return tokens
