@@ -23,7 +23,7 @@ from app.settings import Settings
 
 
 def create_app(settings: Settings) -> Starlette:
-    """Build the API. The database must be migrated, and `settings.secret_keys` must not be empty."""
+    """Build the API. The database is migrated, and `settings.secret_keys` is not empty."""
     bell = Doorbell(settings.redis_url)
     services = Services(
         settings=settings,

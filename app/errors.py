@@ -1,7 +1,7 @@
 """Everything that can go wrong for a caller: one class and one stable code each.
 
-Refusals are the answers to a call; `Failure` is why the work on a document or a job ended. The API's
-problem types, the codes in the README and the error catalogue all come from here.
+Refusals answer a call; `Failure` is why the work on a document or a job ended. The API's problem
+types, the codes in the README and the error catalogue all come from here.
 """
 
 from dataclasses import dataclass
@@ -59,7 +59,7 @@ class ProcessingFailed(Exception):
 
 
 class AppError(Exception):
-    """Something a caller can get wrong, or a limit that was met. The text is written for the caller."""
+    """Something a caller can get wrong, or a limit that was met; written for the caller."""
 
     code: ClassVar[str]
     title: ClassVar[str]

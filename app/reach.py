@@ -20,6 +20,7 @@ from app.terminal import CommandFailed
 START_SECONDS = 120.0
 STOP_SECONDS = 60.0
 PAUSE_SECONDS = 0.05
+LOG_BYTES = 1024 * 1024
 
 
 class Reach:
@@ -92,7 +93,9 @@ class Reach:
         self._folder.open()
         self._lifeline = self._lifeline or Lifeline()
         command = [*supervisor.module("app"), "up", "--data-dir", str(self._settings.data_dir)]
-        log = os.open(self._log, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600)
+        log = os.open(self._log, os.O_CREAT | os.O_WRONLY | os.O_APPEND, 0o600)
+        if os.fstat(log).st_size > LOG_BYTES:
+            os.ftruncate(log, 0)
         try:
             self._own = await asyncio.create_subprocess_exec(
                 *lifeline.bound([*command, "--port", "0", "--no-first-key"]),

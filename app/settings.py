@@ -14,7 +14,7 @@ SECRET_KEY_CHARS = 32
 
 
 class SettingError(Exception):
-    """A setting has a wrong value; the text names the variable, its value's fault and what was expected."""
+    """A setting has a wrong value; the text names the variable and what was expected."""
 
 
 def _positive(value: timedelta) -> timedelta:
@@ -58,7 +58,7 @@ Secrets = Annotated[
 
 
 class Settings(BaseSettings):
-    """The settings of one process. Each field is the variable DOCYARD_<NAME>; durations are in seconds."""
+    """The settings of one process. Each is the variable DOCYARD_<NAME>; durations in seconds."""
 
     model_config = SettingsConfigDict(
         env_prefix="DOCYARD_", env_ignore_empty=True, frozen=True, extra="ignore"
@@ -152,7 +152,7 @@ class Settings(BaseSettings):
 
     @classmethod
     def read(cls, **given: object) -> "Settings":
-        """Read the environment; `given` (from the command line) comes first, None counts as not given.
+        """Read the environment; `given` (the command line) comes first, None is not given.
 
         Raises:
             SettingError: a value is wrong. The text never repeats a secret.
@@ -169,7 +169,7 @@ class Settings(BaseSettings):
 
 
 def _sentence(error: ValidationError) -> str:
-    """One sentence a wrong variable: its name, what is wrong, and the value unless it may be secret."""
+    """One sentence a wrong variable: its name, the value unless it may be secret, the fault."""
     sentences = []
     for fault in error.errors():
         name = str(fault["loc"][0])

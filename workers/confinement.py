@@ -217,6 +217,11 @@ def library_folders() -> list[Path]:
     return [folder for folder in dict.fromkeys(folders) if folder.is_dir()]
 
 
+def main() -> None:
+    """Print what `probe` reads."""
+    sys.stdout.write(json.dumps([asdict(protection) for protection in try_all()]))
+
+
 def probe() -> list[Protection]:
     """Try, in a throw-away child confined like any other, what no child may do.
 
@@ -349,4 +354,4 @@ def _landlock_abi(libc: ctypes.CDLL) -> int:
 
 
 if __name__ == "__main__":
-    sys.stdout.write(json.dumps([asdict(protection) for protection in try_all()]))
+    main()

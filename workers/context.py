@@ -1,4 +1,4 @@
-"""What one worker process holds: its settings, its connections, its sandbox, and the jobs in hand."""
+"""What one worker process holds: settings, connections, its sandbox, the jobs in hand."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -16,7 +16,7 @@ from workers.sandbox import Limits, Sandbox
 
 @dataclass(slots=True)
 class WorkerContext:
-    """One worker. `nudges`: for each job in hand, what makes its heartbeat look at the row at once."""
+    """One worker. `nudges`: for each job in hand, what makes its heartbeat look at once."""
 
     settings: Settings
     database: Database

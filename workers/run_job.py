@@ -1,4 +1,4 @@
-"""The one data path: a ring, the claim, each document through the sandbox, its pages into the rows."""
+"""The one data path: a ring, the claim, documents through the sandbox, pages into rows."""
 
 import asyncio
 import contextlib
@@ -28,8 +28,8 @@ DRAIN_SECONDS = 60.0
 """For so long one ring takes up job after job, so that lost rings cost nothing."""
 
 
-async def run_job(arq_context: dict[Any, Any], job_id: str) -> None:
-    """Answer a ring: take up the best job that is due, which need not be `job_id`, and those after it."""
+async def run_job(arq_context: dict[Any, Any], _job_id: str) -> None:
+    """Answer a ring: take up the best job that is due, whichever rang, and those after it."""
     context: WorkerContext = arq_context["worker"]
     until = time.monotonic() + DRAIN_SECONDS
     while (run := await claim(context)) is not None:

@@ -1,4 +1,4 @@
-"""Making good what was lost: silent workers, unheard rings, uploads given up, bytes without a row."""
+"""Making good what was lost: silent workers, unheard rings, uploads, bytes without a row."""
 
 import asyncio
 import logging
@@ -84,7 +84,7 @@ async def give_up_uploads(context: WorkerContext) -> None:
 
 
 async def remove_files(context: WorkerContext) -> None:
-    """Remove bytes whose rows are gone, where the process that deleted them did not live to do it."""
+    """Remove bytes whose rows are gone, where the process that should have did not live to."""
     async with reading(context.database) as session:
         statement = select(FileRemoval.key).limit(REMOVALS_AT_ONCE)
         keys = (await session.exec(statement)).all()

@@ -8,9 +8,9 @@ import strawberry
 from sqlmodel import col, func, select
 
 from app.accounts import models
-from app.accounts.models import Scope
 from app.api.context import Context, Info
 from app.api.pages import Node
+from app.api.vocabulary import Scope
 from app.jobs.models import Job
 from app.jobs.states import OPEN
 

@@ -7,14 +7,13 @@ from uuid import UUID
 
 import strawberry
 
-from app.accounts.models import Scope
 from app.api.context import Context
 from app.api.documents import receive
 from app.api.inputs import CreateJobInput, DataInput, text
 from app.api.jobs import Job
 from app.api.pages import existing_id
 from app.api.problems import Conflict, Forbidden, InvalidInput, LimitExceeded, NotFound
-from app.api.vocabulary import BigInt
+from app.api.vocabulary import BigInt, JobPriority, JobStatus, Scope
 from app.documents import commands as documents
 from app.documents import uploads
 from app.documents.uploads import Received
@@ -22,8 +21,6 @@ from app.errors import FieldError, UnsupportedFeature
 from app.errors import InvalidInput as BadInput
 from app.jobs import commands, options
 from app.jobs.commands import JobRequest
-from app.jobs.states import JobStatus
-from app.jobs.types import JobPriority
 
 
 @strawberry.type(description="The job was accepted.")
@@ -68,7 +65,7 @@ DeleteJobResult = Annotated[
 
 
 async def create_job(context: Context, input: CreateJobInput) -> CreateJobSuccess:
-    """Take in the files of the request, then make the job; where that is refused the files go again."""
+    """Take in the files of the request, then make the job; a refusal keeps neither."""
     context.caller.require(Scope.WRITE)
     request = _request(context, input)
     received: list[Received] = []

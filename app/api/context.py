@@ -13,8 +13,9 @@ from starlette.requests import HTTPConnection
 from strawberry.dataloader import DataLoader
 
 from app.accounts.caller import Caller
-from app.accounts.models import ApiKey, Application, Scope
+from app.accounts.models import ApiKey, Application
 from app.api.live import Live
+from app.api.vocabulary import Scope
 from app.clock import now
 from app.db.engine import Database
 from app.db.work import ReadSession, Work, reading, transaction

@@ -8,16 +8,14 @@ from uuid import UUID
 import strawberry
 from starlette.datastructures import UploadFile
 
-from app.accounts.models import Scope
 from app.api.context import Context, Info
 from app.api.pages import Connection, Node, connection
 from app.api.problems import Forbidden, InvalidInput, LimitExceeded
-from app.api.vocabulary import BigInt
+from app.api.vocabulary import BigInt, DocumentStatus, Scope
 from app.clock import now
 from app.db.pages import PageRequest, cursor_of, page_request
 from app.documents import commands, models, queries, uploads
 from app.documents.links import Action
-from app.documents.models import DocumentStatus
 from app.documents.uploads import Received
 from app.errors import FieldError, FileTooLarge
 from app.errors import InvalidInput as BadInput
@@ -90,7 +88,7 @@ class Document(Node):
         return None if row is None else Job.from_row(row)
 
     @strawberry.field(
-        description="A signed link to its bytes, null until all are here. Whoever has it needs no key. "
+        description="A signed link to its bytes, null until all are here. Who has it needs no key. "
         "It expires, after 7 days at the latest, and answers ranges."
     )
     async def url(self, info: Info, expires_in_seconds: int | None = 3600) -> str | None:
@@ -119,7 +117,7 @@ class UploadDocumentSuccess:
 class CreateUploadSuccess:
     document: Document = strawberry.field(description="The new document; its bytes are to come.")
     upload_url: str = strawberry.field(
-        description="Send the bytes here by PUT, whole, or in parts with Content-Range. No key needed."
+        description="Send the bytes here by PUT, whole, or in parts with Content-Range. No key."
     )
     expires_at: datetime = strawberry.field(description="Until when the link takes bytes.")
 

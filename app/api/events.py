@@ -10,11 +10,11 @@ from app.api.context import Context, Info
 from app.api.documents import Document, document_of
 from app.api.pages import Connection, Edge, connection, existing_id
 from app.api.results import MAX_SEGMENTS, Segment
+from app.api.vocabulary import EventKind, JobStatus, Severity
 from app.db.pages import Page, PageRequest, page_request
 from app.errors import NotFound
 from app.jobs import events, models, queries
-from app.jobs.states import FINISHED, JobStatus
-from app.jobs.types import EventKind, Severity
+from app.jobs.states import FINISHED
 
 if TYPE_CHECKING:
     from app.api.jobs import Job

@@ -1,7 +1,7 @@
 """What may be asked for, in the schema. Left out and null both mean the default."""
 
 from dataclasses import fields
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import strawberry
@@ -9,12 +9,11 @@ from starlette.datastructures import UploadFile
 from strawberry.file_uploads import Upload
 
 from app.api.pages import NOBODY, id_or_none
+from app.api.vocabulary import JobPriority, JobStatus, JobType, OcrBackend, PdfBackend
 from app.errors import FieldError
 from app.errors import InvalidInput as BadInput
-from app.jobs.options import Category, OcrBackend, PdfBackend, SegmentOptions
+from app.jobs.options import Category, SegmentOptions
 from app.jobs.queries import JobFilter as Filter
-from app.jobs.states import JobStatus
-from app.jobs.types import JobPriority, JobType
 
 if TYPE_CHECKING:
     # What a resolver is handed in the place of the scalar.
@@ -106,9 +105,7 @@ class DataInput(Given):
 
 @strawberry.input(description="A job to be done.")
 class CreateJobInput(Given):
-    task: TaskInput | None = strawberry.field(
-        default=strawberry.UNSET, description="What to do."
-    )
+    task: TaskInput | None = strawberry.field(default=strawberry.UNSET, description="What to do.")
     name: str | None = strawberry.field(
         default=strawberry.UNSET,
         description="A name for people; made from type and number when left out.",
@@ -153,10 +150,10 @@ class JobFilter(Given):
         default=strawberry.UNSET, description="That use this document."
     )
     created_after: datetime | None = strawberry.field(
-        default=strawberry.UNSET, description="Created later; without a zone it is read as UTC."
+        default=strawberry.UNSET, description="Created later."
     )
     created_before: datetime | None = strawberry.field(
-        default=strawberry.UNSET, description="Created earlier; without a zone it is read as UTC."
+        default=strawberry.UNSET, description="Created earlier."
     )
 
     def filter(self) -> Filter:
@@ -171,8 +168,8 @@ class JobFilter(Given):
             document_id=None
             if self.document_id is None
             else id_or_none(self.document_id) or NOBODY,
-            created_after=_utc(self.created_after),
-            created_before=_utc(self.created_before),
+            created_after=self.created_after,
+            created_before=self.created_before,
         )
 
 
@@ -188,7 +185,3 @@ def text(value: str | None, loc: str, *, limit: int = 255) -> str | None:
         message = f"{loc} has at most {limit} characters, and no control characters."
         raise BadInput(FieldError((loc,), message, "string_length"))
     return value
-
-
-def _utc(value: datetime | None) -> datetime | None:
-    return value.replace(tzinfo=UTC) if value is not None and value.tzinfo is None else value

@@ -13,15 +13,24 @@ from app.api.documents import Document, document_of
 from app.api.events import JobEvent, event_connection
 from app.api.pages import Connection, Node, connection
 from app.api.results import JobResult, SegmentResult
-from app.api.vocabulary import BigInt, ProgressUnit
+from app.api.vocabulary import (
+    BigInt,
+    ErrorCode,
+    JobOutcome,
+    JobPriority,
+    JobStatus,
+    JobType,
+    ProgressUnit,
+    Severity,
+    WaitKind,
+)
 from app.clock import now
 from app.db.pages import PageRequest, cursor_of, page_request
-from app.errors import RETRYABLE, ErrorCode, NotFound
+from app.errors import RETRYABLE, NotFound
 from app.jobs import models, queries
 from app.jobs.options import segment_options, shown
 from app.jobs.queries import JobFilter
-from app.jobs.states import FINISHED, MEANINGS, JobStatus
-from app.jobs.types import JobOutcome, JobPriority, JobType, Severity, WaitKind
+from app.jobs.states import FINISHED, MEANINGS
 
 
 @strawberry.type(description="Why a job or a document failed.")
@@ -130,7 +139,7 @@ class Job(Node):
         description="The options as resolved, defaults included, by their names in the schema."
     )
     result_json: JSON | None = strawberry.field(
-        description="The result as one JSON value: counts and ids, never bodies; null until it ends."
+        description="The result as one JSON value: counts and ids, no bodies; null until it ends."
     )
     submitter_ip: str | None = strawberry.field(description="The address it was submitted from.")
     total_size: BigInt = strawberry.field(description="Bytes of its documents.")
@@ -238,8 +247,8 @@ class Job(Node):
         return SegmentResult(job_id=self.row.id)
 
     @strawberry.field(
-        description="Its numbered event log, oldest first; the subscription jobEvents reads the same "
-        "log. `first` is 100 by default and 500 at most."
+        description="Its numbered event log, oldest first; the subscription jobEvents reads the "
+        "same log. `first` is 100 by default and 500 at most."
     )
     async def events(
         self, info: Info, first: int | None = 100, after: str | None = None

@@ -1,4 +1,4 @@
-"""Waking those who watch a job. One connection to Redis a process, whatever the number of watchers."""
+"""Waking those who watch a job, over one connection to Redis a process."""
 
 import asyncio
 import contextlib

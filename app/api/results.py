@@ -9,10 +9,10 @@ import strawberry
 from app.api.context import Context, Info
 from app.api.documents import Document, document_of
 from app.api.pages import NOBODY, Connection, Node, connection, id_or_none
+from app.api.vocabulary import SegmentStatus
 from app.db.pages import PageRequest, page_request
 from app.errors import NotFound
 from app.jobs import models, queries
-from app.jobs.types import SegmentStatus
 
 DEFAULT_SEGMENTS, MAX_SEGMENTS = 50, 500
 
@@ -38,7 +38,8 @@ class Segment(Node):
 
     id: strawberry.ID = strawberry.field(description="Its own in every job.")
     key: str = strawberry.field(
-        description="The same content at the same place of the same file has the same key in every job."
+        description="The same content at the same place of the same file has the same key "
+        "in every job."
     )
     status: SegmentStatus = strawberry.field(description="Whether it could be made.")
     ordinal: int = strawberry.field(description="Within its document; 1 is the first segment.")
@@ -102,8 +103,8 @@ class SegmentResult:
             return await queries.count_segments(session, job_id=self.job_id)
 
     @strawberry.field(
-        description="The segments in reading order, also while the job runs. `first` is 50 by default "
-        "and 500 at most."
+        description="The segments in reading order, also while the job runs. `first` is 50 by "
+        "default and 500 at most."
     )
     async def segments(
         self,

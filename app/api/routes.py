@@ -16,11 +16,12 @@ from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import Route
 
 from app.api.context import Services
+from app.api.vocabulary import DocumentStatus
 from app.db.work import reading, transaction
 from app.documents import commands, uploads
 from app.documents.links import Action
 from app.documents.media import UNKNOWN
-from app.documents.models import Document, DocumentStatus
+from app.documents.models import Document
 from app.errors import AppError, FieldError, InvalidInput, InvalidLink, NotFound
 from app.jobs import commands as jobs
 from app.jobs.models import Attachment

@@ -1,6 +1,7 @@
 """The schema: every operation, three lines each."""
 
 from collections.abc import AsyncGenerator
+from datetime import datetime
 
 import strawberry
 from strawberry.file_uploads import Upload
@@ -21,7 +22,7 @@ from app.api.pages import Connection, Edge, Node, id_or_none
 from app.api.problems import HANDLERS
 from app.api.results import Segment
 from app.api.service import Service, service
-from app.api.vocabulary import BigInt
+from app.api.vocabulary import DATE_TIME, BigInt
 from app.db.pages import page_request
 from app.jobs.queries import JobFilter as Filter
 
@@ -83,8 +84,8 @@ class Mutation:
         return await commands.cancel_job(info.context, id)
 
     @strawberry.mutation(
-        description="Remove a job with its results, log and events, and the documents that came with it "
-        "and that no other job uses. One that has not ended is canceled first."
+        description="Remove a job with its results, log and events, and the documents that came "
+        "with it and that no other job uses. One that has not ended is canceled first."
     )
     async def delete_job(self, info: Info, id: strawberry.ID) -> DeleteJobResult:
         return await commands.delete_job(info.context, id)
@@ -98,8 +99,8 @@ class Mutation:
         return await documents.upload_document(info.context, file, tags=tags or [])
 
     @strawberry.mutation(
-        description="Announce a large file. The answer holds a link that takes its bytes by PUT, whole or "
-        "in parts. With `sha256` the bytes are checked."
+        description="Announce a large file. The answer holds a link that takes its bytes by PUT, "
+        "whole or in parts. With `sha256` the bytes are checked."
     )
     async def create_upload(
         self,
@@ -117,8 +118,8 @@ class Mutation:
 @strawberry.type(description="What can be watched, over graphql-transport-ws.")
 class Subscription:
     @strawberry.subscription(
-        description="Every event of one job from `after` (default: from its first event), then live; ends "
-        "after the final event. No gap, no repeat."
+        description="Every event of one job from `after` (default: from its first event), then "
+        "live; ends after the final event. No gap, no repeat."
     )
     async def job_events(
         self, info: Info, job_id: strawberry.ID, after: str | None = None
@@ -127,8 +128,8 @@ class Subscription:
             yield event
 
     @strawberry.subscription(
-        description="Segments as they are found from `after` (default: from the first), then those to "
-        "come; ends with the job."
+        description="Segments as they are found from `after` (default: from the first), then those "
+        "to come; ends with the job."
     )
     async def segments(
         self, info: Info, job_id: strawberry.ID, after: str | None = None
@@ -146,6 +147,7 @@ schema = Schema(
     exception_handlers=HANDLERS,
     config=StrawberryConfig(
         scalar_map={
+            datetime: DATE_TIME,
             Upload: UPLOAD,
             BigInt: strawberry.scalar(
                 name="BigInt",

@@ -6,10 +6,9 @@ from datetime import datetime
 import strawberry
 
 from app.api.context import Context, Info
-from app.api.vocabulary import ServiceStatus
+from app.api.vocabulary import JobStatus, ServiceStatus
 from app.clock import now
 from app.jobs import queries
-from app.jobs.states import JobStatus
 
 VERSION = importlib.metadata.version("docyard")
 LICENSE = "AGPL-3.0-or-later"

@@ -1,5 +1,6 @@
-"""The words of the middle, registered for the schema. They are defined where they are used."""
+"""The words of the middle, registered for the schema; this folder takes them from here."""
 
+from datetime import UTC, datetime
 from enum import Enum
 from typing import NewType, TypeVar
 
@@ -20,8 +21,40 @@ from app.jobs.types import (
     WaitKind,
 )
 
+__all__ = [
+    "DATE_TIME",
+    "BigInt",
+    "DocumentStatus",
+    "ErrorCode",
+    "EventKind",
+    "JobOutcome",
+    "JobPriority",
+    "JobStatus",
+    "JobType",
+    "OcrBackend",
+    "PdfBackend",
+    "ProgressUnit",
+    "Scope",
+    "SegmentStatus",
+    "ServiceStatus",
+    "Severity",
+    "WaitKind",
+]
+
 BigInt = NewType("BigInt", int)
-JsonAny = strawberry.scalars.JSON
+
+
+def _read_time(value: str) -> datetime:
+    moment = datetime.fromisoformat(value)
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+
+
+DATE_TIME = strawberry.scalar(
+    name="DateTime",
+    description="A time in ISO 8601, always with a zone. Without one it is read as UTC.",
+    serialize=datetime.isoformat,
+    parse_value=_read_time,
+)
 
 E = TypeVar("E", bound=type[Enum])
 
@@ -39,8 +72,8 @@ word(
 )
 word(
     JobOutcome,
-    "How a finished job ended. SUCCESS: all of it was done. WARNING: done, but a document failed or "
-    "there is something to tell. ERROR: it failed or was canceled.",
+    "How a finished job ended. SUCCESS: all of it was done. WARNING: done, but a document failed "
+    "or there is something to tell. ERROR: it failed or was canceled.",
 )
 word(JobType, "What a job does. SEGMENT: cut documents into pieces that make sense by themselves.")
 word(JobPriority, "Which jobs are taken up first.")
@@ -76,8 +109,8 @@ word(
 
 
 @strawberry.enum(
-    description="How the service is. RUNNING: well. WARNING: it answers, but work is not getting done. "
-    "ERROR: a part it cannot do without is down."
+    description="How the service is. RUNNING: well. WARNING: it answers, but work does not get "
+    "done. ERROR: a part it cannot do without is down."
 )
 class ServiceStatus(Enum):
     RUNNING = "RUNNING"

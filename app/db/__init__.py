@@ -1,1 +1,1 @@
-"""The database: engines, transactions, columns and migrations; the same on SQLite and PostgreSQL."""
+"""The database: engines, transactions, columns and migrations, on SQLite and PostgreSQL."""

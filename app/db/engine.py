@@ -1,9 +1,8 @@
-"""Engines for the two databases: PostgreSQL, and SQLite set up so that nothing is lost or locked out."""
-
-from typing import Any
+"""Engines for PostgreSQL, and for SQLite set up so that nothing is lost or locked out."""
 
 from sqlalchemy import Connection, event
 from sqlalchemy.engine import URL, make_url
+from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import ArgumentError
 from sqlalchemy.ext.asyncio import AsyncEngine, async_sessionmaker, create_async_engine
 from sqlmodel.ext.asyncio.session import AsyncSession
@@ -27,7 +26,7 @@ class Database:
         """
         self.url = _driver_url(url)
         if self.is_sqlite:
-            # One writer connection a process: SQLite's own waiting is unfair, a queue in front is not.
+            # One writer connection a process: SQLite's own waiting is unfair, a queue is not.
             self._writer = _sqlite_engine(self.url, pool_size=1, begin="BEGIN IMMEDIATE")
             self._reader = _sqlite_engine(self.url, pool_size=READERS, begin="BEGIN")
         else:
@@ -73,7 +72,7 @@ def _sqlite_engine(url: URL, *, pool_size: int, begin: str) -> AsyncEngine:
     engine = create_async_engine(url, pool_size=pool_size, max_overflow=0, pool_timeout=60)
 
     @event.listens_for(engine.sync_engine, "connect")
-    def set_up(connection: Any, _record: Any) -> None:
+    def set_up(connection: DBAPIConnection, _record: object) -> None:
         connection.isolation_level = None  # we begin transactions ourselves, below
         cursor = connection.cursor()
         cursor.execute(f"PRAGMA busy_timeout={BUSY_TIMEOUT_SECONDS * 1000}")

@@ -1,4 +1,4 @@
-"""Pages of a list by key: they survive rows that come and go, and cost the same wherever they begin."""
+"""Pages of a list by key: rows may come and go, and each page costs the same."""
 
 import base64
 import binascii

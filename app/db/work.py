@@ -32,7 +32,7 @@ class Work:
 
 @asynccontextmanager
 async def transaction(database: Database) -> AsyncIterator[Work]:
-    """Open a transaction; commit it at the end of the block, or roll back where the block raises."""
+    """Open a transaction; commit at the end of the block, roll back where it raises."""
     async with database.writer() as session:
         work = Work(WriteSession(ReadSession(session)))
         async with session.begin():

@@ -27,7 +27,7 @@ class Links:
         self.keys = keys
 
     def path(self, action: Action, id: UUID, *, expires_at: datetime) -> str:
-        """Return the path and query of a link; the caller puts the address of the service before it."""
+        """Return the path and query of a link, without the address of the service."""
         expires = int(expires_at.timestamp())
         query = urlencode(
             {"expires": expires, "signature": _sign(self.keys[0], action, id, expires)}

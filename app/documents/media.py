@@ -9,7 +9,7 @@ HEAD_BYTES = 8192
 
 UNKNOWN = "application/octet-stream"
 
-# Names of the first entries of a ZIP archive, where the format fixes them or every writer keeps to them.
+# Names of the first entries of a ZIP archive, where the format or every writer fixes them.
 _ZIPS = (
     (b"mimetypeapplication/epub+zip", "application/epub+zip"),
     (b"mimetypeapplication/vnd.oasis.opendocument.text", "application/vnd.oasis.opendocument.text"),
@@ -38,7 +38,10 @@ _EXTENSIONS = {
 }
 _HTML = re.compile(rb"<(!doctype\s+html|html|head|body|title|h1|div|table|p)[\s>]", re.IGNORECASE)
 _MAIL = re.compile(rb"\A(?:[A-Za-z][A-Za-z0-9-]*:[^\n]*\n(?:[ \t][^\n]*\n)*){2,}", re.MULTILINE)
-_MAIL_FIELDS = re.compile(rb"^(from|date|message-id|received|mime-version):", re.IGNORECASE | re.M)
+_MAIL_FIELDS = re.compile(
+    rb"^(from|date|message-id|received|mime-version):", re.IGNORECASE | re.MULTILINE
+)
+_CONTROLS = bytes(set(range(32)) - set(b"\t\n\r\f\x1b"))
 _MARKDOWN = (
     re.compile(rb"^#{1,6} \S", re.MULTILINE),
     re.compile(rb"^(```|~~~)", re.MULTILINE),
@@ -81,7 +84,7 @@ def _is_text(head: bytes) -> bool:
         return True
     if b"\0" in head:
         return False
-    controls = sum(byte < 32 and byte not in b"\t\n\r\f\x1b" for byte in head)
+    controls = sum(byte in _CONTROLS for byte in head)
     return controls == 0 and bool(head.strip())
 
 
@@ -98,6 +101,6 @@ def _text_type(head: bytes) -> str:
     lines = start.replace(b"\r\n", b"\n")
     if _MAIL.match(lines) and _MAIL_FIELDS.search(lines):
         return "message/rfc822"
-    # One mark may be chance (a comment in a script begins with "# "); two kinds, or two headings, are not.
+    # One mark may be chance (a comment in a script begins with "# "); two kinds are not.
     marks = sum(bool(mark.search(lines)) for mark in _MARKDOWN)
     return "text/markdown" if marks > 1 or len(_MARKDOWN[0].findall(lines)) > 1 else "text/plain"

@@ -31,7 +31,7 @@ class Stored:
 
 
 class LocalStore:
-    """Bytes in a folder: first under `partial`, then, when all are here, in a folder of their own."""
+    """Bytes in a folder: under `partial` until all are here, then in their own place."""
 
     def __init__(self, root: Path, *, free_disk_bytes: int) -> None:
         self.root = root

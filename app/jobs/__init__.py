@@ -1,1 +1,1 @@
-"""The middle: jobs, what they may be asked for, what became of them, and the events that tell of it."""
+"""The middle: jobs, what they are asked for, what became of them, and how that is told."""

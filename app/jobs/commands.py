@@ -1,4 +1,4 @@
-"""What callers do to jobs: create, cancel, delete. Each is one transaction with the events it owes."""
+"""What callers do to jobs: create, cancel, delete; each one transaction with its events."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field

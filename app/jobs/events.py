@@ -58,8 +58,8 @@ async def move(
 ) -> Job | None:
     """Move a job to another state and log it; return the job as it is then.
 
-    None: the table of moves does not allow it any more (somebody else was faster), or the attempt is
-    another one. Nothing has changed then.
+    None: the table of moves does not allow it any more (somebody else was faster), or the
+    attempt is another one. Nothing has changed then.
     """
     conditions = [col(Job.id) == job_id, col(Job.status).in_(sources(to))]
     values["status"] = to

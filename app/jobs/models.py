@@ -160,7 +160,7 @@ class Attachment(SQLModel, table=True):
 
 
 class JobEvent(SQLModel, table=True):
-    """One line of a job's log. `seq` counts 1, 2, 3 within the job, given out under its row lock."""
+    """One line of a job's log. `seq` counts 1, 2, 3, given out under the job's row lock."""
 
     __tablename__ = "job_event"
     __table_args__ = (

@@ -1,4 +1,4 @@
-"""What each type of job can be asked for: one definition for the API, the database and the processors."""
+"""What each type of job can be asked for: one definition, from the API to the processors."""
 
 from dataclasses import dataclass, field, fields
 from enum import StrEnum

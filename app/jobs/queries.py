@@ -209,7 +209,7 @@ async def status_counts(session: ReadSession, *, caller: Caller) -> dict[JobStat
         .where(Job.application_id == caller.application_id)
         .group_by(col(Job.status))
     )
-    found = {status: number for status, number in await session.exec(statement)}
+    found = dict((await session.exec(statement)).all())
     return {status: found.get(status, 0) for status in JobStatus}
 
 

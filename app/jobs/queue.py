@@ -1,7 +1,7 @@
-"""The doorbell: wakes workers and watchers through Redis. It carries ids only and may fail at any time.
+"""The doorbell: wakes workers and watchers through Redis. It carries ids only and may fail.
 
-A message may come twice or never. What is true stands in the database, and the sweep makes good what
-was not heard, so a ring or a publish that fails is logged and never raised.
+A message may come twice or never. What is true stands in the database, and the sweep makes good
+what was not heard, so a ring or a publish that fails is logged and never raised.
 """
 
 import asyncio
@@ -108,7 +108,7 @@ class Doorbell:
 def connection_pool(redis_url: str, *, patient: bool) -> ConnectionPool:
     """Return connections to Redis.
 
-    patient: True for workers, which outlive a restart of Redis; False for callers who wait for an answer.
+    patient: True for workers, which outlive a restart of Redis; False where somebody waits.
 
     Raises:
         SettingError: DOCYARD_REDIS_URL is not an address of Redis.

@@ -51,8 +51,8 @@ class Page:
 
     number: 1 is the first page. total: pages of the document.
     segments: those that ended with this page, never revised later.
-    checkpoint: JSON value, small (the open tail, the heading path). A run that is given the checkpoint
-    of page n goes on with page n + 1 and hands on exactly what an unbroken run would have.
+    checkpoint: JSON value, small (the open tail, the heading path). A run that is given the
+    checkpoint of page n goes on with page n + 1 and hands on what an unbroken run would have.
     """
 
     number: int

@@ -1,6 +1,6 @@
 """A job in the hands of a worker: claimed, kept alive, told of page by page, ended or given back.
 
-Every write is fenced by the attempt: a worker that was taken for dead and comes back changes nothing.
+Every write is fenced by the attempt: a worker that comes back from the dead changes nothing.
 """
 
 from collections.abc import Sequence
@@ -31,7 +31,7 @@ MAX_ISSUES = 100
 
 
 class RunLost(Exception):
-    """The job was canceled, deleted or given to another worker; whatever is still done is in vain."""
+    """The job was canceled, deleted or given to another worker: stop."""
 
 
 @dataclass(slots=True)
@@ -67,7 +67,7 @@ class Run:
 async def claim(work: Work, bell: Doorbell, *, worker_id: UUID, lease: timedelta) -> Run | None:
     """Take the best job that is due, None where there is none.
 
-    Best: the highest priority, then the application that has the fewest jobs running, then the oldest.
+    Best: the highest priority, then the application with the fewest jobs running, then the oldest.
     """
     best = due().limit(1).with_for_update(skip_locked=True, of=Job)
     moment = now()
@@ -263,7 +263,7 @@ async def lost(session: ReadSession) -> Sequence[UUID]:
 
 
 async def take_back(work: Work, bell: Doorbell, job_id: UUID, *, delay: timedelta) -> None:
-    """Take a job from a worker that has been silent for too long; nothing happens where it spoke."""
+    """Take a job from a worker that has been silent for too long; not where it spoke."""
     job = await work.session.get(Job, job_id, with_for_update=True)
     if job is None or job.lease_until is None or job.lease_until >= now():
         return
@@ -418,7 +418,7 @@ def _percent(run: Run) -> int:
 
 
 def _result(rows: Sequence[JobDocument]) -> dict[str, Any]:
-    """Return the result of a SEGMENT job as rules and callbacks see it: counts and ids, never bodies."""
+    """Return the result as rules and callbacks see it: counts and ids, never bodies."""
     return {
         "segmentCount": sum(row.segment_count for row in rows),
         "pageCount": sum(row.pages_done for row in rows),

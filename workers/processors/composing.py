@@ -115,7 +115,7 @@ class _Composer:
             element = self._new(Kind.HEADING, escape(" ".join(text.split())), group)
             element.level, element.minor = level, minor
             yield element
-        elif first.marker is not None:
+        elif first.marker is not None and not is_note:
             if len(text) > first.marker.chars:  # else a symbol of a formula, or an empty item
                 yield self._item(group, text)
         else:
@@ -153,13 +153,12 @@ class _Composer:
         return Element(Kind.TABLE, grid.text, self._sheet.number, self._place(box.x0, box.y0), boxes=(box,))
 
     def _new(self, kind: Kind, text: str, group: Group) -> Element:
-        lines = [row.line for row in group.rows]
-        box = self._sheet.box(
-            min(line.x0 for line in lines),
-            min(line.y0 for line in lines),
-            max(line.x1 for line in lines),
-            max(line.y1 for line in lines),
-        )
+        first = group.rows[0].line
+        x0, y0, x1, y1 = first.x0, first.y0, first.x1, first.y1
+        for row in group.rows[1:]:
+            line = row.line
+            x0, x1, y1 = min(x0, line.x0), max(x1, line.x1), max(y1, line.y1)
+        box = self._sheet.box(x0, y0, x1, y1)
         return Element(kind, text, self._sheet.number, self._place(box.x0, box.y0), boxes=(box,))
 
     def _place(self, x: float, y: float) -> str:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from workers.processors.lines import Line, Sheet
 
 _ZONE = 0.14  # of the height, at the top and at the bottom
+_WIDE_ZONE = 0.25
 _NEAR = 3.0
 _DIGITS = re.compile(r"\d+")
 _NUMBER = re.compile(
@@ -43,7 +44,7 @@ class Furniture:
         number = _NUMBER.fullmatch(line.text)
         if number is None:
             return False
-        return number[1] == str(sheet.number) or any(
+        return (number[1] == str(sheet.number) and _is_outermost(sheet, line)) or any(
             at_top == top and abs(height - away) < _NEAR for at_top, height in self.numbers
         )
 
@@ -97,11 +98,17 @@ def _is_band(bands: tuple[Band, ...], line: Band) -> bool:
 
 
 def _zone(sheet: Sheet, line: Line) -> tuple[bool, float] | None:
-    if line.y1 < _ZONE * sheet.height:
+    """Near the edge; where margins are wide, the outermost line of the page only."""
+    if line.y1 < _ZONE * sheet.height or (line.y0 < sheet.top + 2 and line.y1 < _WIDE_ZONE * sheet.height):
         return True, line.y0
-    if line.y0 > (1 - _ZONE) * sheet.height:
-        return False, sheet.height - line.y1
+    bottom = sheet.height - line.y1
+    if line.y0 > (1 - _ZONE) * sheet.height or (line.y1 > sheet.bottom - 2 and bottom < _WIDE_ZONE * sheet.height):
+        return False, bottom
     return None
+
+
+def _is_outermost(sheet: Sheet, line: Line) -> bool:
+    return line.y0 < sheet.top + 2 or line.y1 > sheet.bottom - 2
 
 
 def _key(line: Line) -> str:

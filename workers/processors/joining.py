@@ -24,6 +24,11 @@ def glue(before: str, after: str) -> str:
     return f"{before} {after}"
 
 
+def is_hyphenated(text: str) -> bool:
+    """Tell whether a text ends in the middle of a word."""
+    return _HYPHEN.search(text) is not None
+
+
 def find(elements: list[Element], rest: Element) -> int | None:
     """Return the place of the element that `rest` goes on with, None where there is none.
 

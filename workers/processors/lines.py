@@ -14,7 +14,7 @@ from app.jobs.results import Box
 # page a second time. Lazy: an underline must not break the line it stands under.
 _TEXT_FLAGS: int = pymupdf.TEXT_MEDIABOX_CLIP | pymupdf.TEXT_CID_FOR_UNKNOWN_UNICODE
 _FLAGS: int = _TEXT_FLAGS | pymupdf.TEXT_COLLECT_VECTORS | pymupdf.TEXT_LAZY_VECTORS
-_MOST_DRAWN_BYTES = 400_000  # of compressed page content; more is a drawing, not a table
+_MOST_DRAWN_BYTES = 50_000  # of compressed page content; more is a drawing, not a table
 _TEXT_BLOCK, _VECTOR_BLOCK = 0, 3
 _SUPERSCRIPT, _MONOSPACED, _BOLD = 1, 8, 16
 _WITHOUT_UNICODE = 128
@@ -71,7 +71,7 @@ Rule = tuple[float, float, float, float]
 class Sheet:
     """What stands on a page, in coordinates in which text runs level and from left to right.
 
-    turned: degrees by which the page's text had to be turned back. mirrored: text runs from right
+    top, bottom: of its text. turned: degrees by which the page's text had to be turned back. mirrored: text runs from right
     to left, so that left and right were exchanged: what orders columns needs to know one direction only.
     """
 
@@ -80,6 +80,8 @@ class Sheet:
     height: float
     lines: list[Line] = field(default_factory=list)
     rules: list[Rule] = field(default_factory=list)
+    top: float = 0.0
+    bottom: float = 0.0
     turned: int = 0
     mirrored: bool = False
 
@@ -122,6 +124,8 @@ def read(page: Any) -> Sheet:  # noqa: ANN401 - pymupdf has no types
         rules.clear()
     sheet.turned = max((0, 90, 270), key=lambda turn: turns[turn])
     sheet.lines = _leveled(sheet, found)
+    sheet.top = min((line.y0 for line in sheet.lines), default=0.0)
+    sheet.bottom = max((line.y1 for line in sheet.lines), default=0.0)
     _mirror(sheet)
     return sheet
 

@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass, field
 
-from workers.processors.joining import glue
+from workers.processors.joining import glue, is_hyphenated
 from workers.processors.rows import Row
 
 _TERMINAL = re.compile(
@@ -28,7 +28,10 @@ class Group:
         text = self.rows[0].text
         for place in range(1, len(self.rows)):
             after = self.rows[place].text
-            text = f"{text}\n{after}" if place - 1 in self.ends else glue(text, after)
+            if place - 1 in self.ends and not is_hyphenated(text):
+                text = f"{text}\n{after}"
+            else:
+                text = glue(text, after)
         return text
 
 
@@ -75,7 +78,7 @@ def _begins(group: Group, row: Row, below: Row | None, leading: float) -> bool:
         return not (row.code and last.code) or _far_below(group, row, 3 * leading)
     if row.entry or last.entry:
         return not (row.entry and last.entry) or row.line.bold != last.line.bold
-    if abs(row.line.size - last.line.size) > 0.09 * max(row.line.size, last.line.size):
+    if abs(row.line.size - last.line.size) > 0.06 * max(row.line.size, last.line.size):
         return True
     if row.line.y1 - last.line.y1 < -0.5 * row.line.size or _far_below(group, row, leading):
         return True

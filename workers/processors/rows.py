@@ -67,9 +67,16 @@ def _row(lines: list[Line], profile: Profile) -> Row:
     if "  " in line.text:
         line.text = _SPACES.sub(" ", line.text)
     mark = marker(line.text)
-    entry = (wide or _LEADERS.search(line.text) is not None) and _PAGE_AT_END.search(line.text) is not None
-    text = _LEADERS.sub(" \u2026 ", line.text)
+    text = line.text
+    dotted = _may_be_dotted(text) and _LEADERS.search(text) is not None
+    if dotted:
+        text = _LEADERS.sub(" \u2026 ", text)
+    entry = (wide or dotted) and _PAGE_AT_END.search(line.text) is not None
     return Row(line, text, mark, code, _text_x(lines, mark), wide=wide, entry=entry)
+
+
+def _may_be_dotted(text: str) -> bool:
+    return ".." in text or ". ." in text or "\u2026" in text or "__" in text or "\u00b7" in text
 
 
 def _far(left: Line, right: Line) -> bool:
