@@ -19,7 +19,7 @@ from app.terminal import CommandFailed
 
 MIB = 1024 * 1024
 LARGE_BYTES = 50 * MIB
-"""Files above this go by a link that streams; a multipart request is parsed whole by the server."""
+"""A multipart request is parsed whole by the server; above this a link that streams is better."""
 PIECE_BYTES = MIB
 TIMEOUT = httpx2.Timeout(60, connect=10, read=300)
 ALIVE_SECONDS = 5.0
@@ -67,8 +67,10 @@ class Refused(CommandFailed):
 class Client:
     """Speaks to one service. Every method raises ServiceGone or Refused where it fails."""
 
-    def __init__(self, endpoint: Endpoint) -> None:
+    def __init__(self, endpoint: Endpoint, *, large_bytes: int = LARGE_BYTES) -> None:
+        """Connect to nothing yet. large_bytes: files above this go by a link."""
         self.endpoint = endpoint
+        self._large_bytes = large_bytes
         self._authorization = f"Bearer {endpoint.api_key}"
         # A proxy of the environment is for the world outside.
         self._outside = urlsplit(endpoint.url).hostname not in LOOPBACK
@@ -96,7 +98,7 @@ class Client:
     async def upload(self, path: Path) -> str:
         """Hand over a file; return the id of its document."""
         size = path.stat().st_size  # noqa: ASYNC240 - a local file, and quick
-        if size > LARGE_BYTES:
+        if size > self._large_bytes:
             return await self._upload_by_link(path, size=size)
         operations = {"query": UPLOAD, "variables": {"file": None}}
         with path.open("rb") as file:

@@ -137,6 +137,7 @@ def confinement_findings() -> list[Finding]:
 def table(findings: list[Finding]) -> Table:
     """Return what was found as a table."""
     made = Table("", "what", "found", box=None, pad_edge=False)
+    made.columns[2].overflow = "fold"
     for found in findings:
         if found.holds:
             mark = Text("ok", "green")

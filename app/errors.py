@@ -37,6 +37,29 @@ RETRYABLE = frozenset({ErrorCode.EXTERNAL, ErrorCode.WORKER_LOST})
 """Causes that can pass by themselves."""
 
 
+FAILURES: dict[ErrorCode, str] = {
+    ErrorCode.INTERNAL: "A bug of ours, or a part of the service that was lost.",
+    ErrorCode.EXTERNAL: "Something outside the service did not answer.",
+    ErrorCode.CONFIGURATION: "The service is not set up for this work.",
+    ErrorCode.GENERIC: "None of the other codes fits; the message says more.",
+    ErrorCode.UNSUPPORTED_FORMAT: "The file is of a kind that this work cannot read.",
+    ErrorCode.UNSUPPORTED_FEATURE: "The file uses something that this work cannot handle.",
+    ErrorCode.OPTION: "An option does not fit this file.",
+    ErrorCode.CANCELED: "The work was canceled.",
+    ErrorCode.TIMEOUT: "A page took longer than DOCYARD_PAGE_TIME, or the job than timeoutSeconds.",
+    ErrorCode.PASSWORD: "The file is encrypted, and no password fits.",
+    ErrorCode.CONFORMANCE: "The result does not conform to the standard that was asked for.",
+    ErrorCode.CORRUPT: "The file is damaged and cannot be opened.",
+    ErrorCode.DEPENDENCY: "A job that this one waited for failed or was canceled.",
+    ErrorCode.MEMORY: "The file needs more memory than DOCYARD_SANDBOX_MEMORY_BYTES.",
+    ErrorCode.CRASHED: "The process that read the file died of it.",
+    ErrorCode.TOO_LARGE: "The file, or what came of it, is larger than the limits allow.",
+    ErrorCode.EXPIRED: "The time for it ran out before it could be done.",
+    ErrorCode.POISONED: "The file killed its workers before and is not tried again.",
+    ErrorCode.WORKER_LOST: "The worker was lost as often as maxAttempts allows.",
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Failure:
     """Why the work on a document or a job ended: a code, and one sentence for a person."""
@@ -272,3 +295,14 @@ class InvalidLink(AppError):
 
     def __init__(self) -> None:
         super().__init__("This link has expired or was changed. Ask the API for a new one.")
+
+
+def refusals() -> list[type[AppError]]:
+    """Return every kind of refusal that has a code of its own, in the order of this module."""
+    kinds: list[type[AppError]] = []
+    pending = AppError.__subclasses__()
+    while pending:
+        kind = pending.pop(0)
+        kinds.append(kind)
+        pending = kind.__subclasses__() + pending
+    return kinds

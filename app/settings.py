@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from platformdirs import user_data_path
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
+from pydantic_core import PydanticUndefined
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 MIB = 1024 * 1024
@@ -177,3 +178,13 @@ def _sentence(error: ValidationError) -> str:
         message = fault["msg"].removeprefix("Value error, ")
         sentences.append(f"DOCYARD_{name.upper()}{shown}: {message}.")
     return " ".join(sentences)
+
+
+def shown_default(name: str) -> str:
+    """Return the default of a setting as it is written into its variable; for the README."""
+    default = Settings.model_fields[name].default
+    if isinstance(default, timedelta):
+        return f"{default.total_seconds():g}"
+    if default is PydanticUndefined or default in {"", ()}:
+        return ""
+    return str(default)

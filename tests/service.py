@@ -3,22 +3,25 @@
 import asyncio
 import json
 import socket
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import httpx2
 import uvicorn
+from sqlmodel import func, select
 from websockets.asyncio.client import connect
 from websockets.typing import Subprotocol
 
 from app.accounts import commands as accounts
-from app.accounts.models import Scope
+from app.accounts.models import Application, Scope
 from app.asgi import create_app
 from app.db.engine import Database
-from app.db.work import transaction
+from app.db.work import reading, transaction
+from app.documents.models import Document
 from app.documents.store import LocalStore, store_for
+from app.jobs.models import Job, JobDocument, JobEvent, Segment
 from app.jobs.queue import Doorbell
 from app.settings import Settings
 from workers.__main__ import arq_worker, hear_cancels
@@ -72,6 +75,44 @@ query($id: ID!) {
 EVENTS = """
 subscription($id: ID!, $after: String) {
   jobEvents(jobId: $id, after: $after) { cursor seq kind status progress message }
+}
+"""
+CREATE_UPLOAD = """
+mutation($filename: String!, $size: BigInt!, $sha256: String, $tags: [String!]) {
+  createUpload(filename: $filename, size: $size, sha256: $sha256, tags: $tags) {
+    __typename
+    ... on CreateUploadSuccess { uploadUrl expiresAt document { id filename status size url } }
+    ... on Problem { code detail }
+    ... on InvalidInput { errors { loc type } }
+    ... on LimitExceeded { limit }
+  }
+}
+"""
+DOCUMENT = """
+query($id: ID!) {
+  document(id: $id) {
+    id filename mimeType extension size receivedBytes sha256 mediaLength status tags url
+  }
+}
+"""
+CANCEL = """
+mutation($id: ID!) {
+  cancelJob(id: $id) {
+    __typename
+    ... on CancelJobSuccess { changed reason job { status outcome } }
+    ... on Problem { code }
+  }
+}
+"""
+DELETE = """
+mutation($id: ID!) {
+  deleteJob(id: $id) {
+    __typename
+    ... on DeleteJobSuccess {
+      deletedId status canceledFirst deletedJobIds deletedDocumentIds freedBytes
+    }
+    ... on Problem { code }
+  }
 }
 """
 SEGMENTS = """
@@ -160,6 +201,49 @@ class Service:
         assert answer["__typename"] == "CreateJobSuccess", answer
         id: str = answer["job"]["id"]
         return id
+
+    async def create_upload(self, size: int, **more: Any) -> tuple[str, str]:  # noqa: ANN401 - variables
+        """Announce an upload; return the id of its document and the link that takes its bytes."""
+        variables = {"filename": "a.txt", "size": size, **more}
+        answer = await self.ask(CREATE_UPLOAD, **variables)
+        return answer["document"]["id"], answer["uploadUrl"]
+
+    async def create_on(self, *document_ids: str, **more: Any) -> str:  # noqa: ANN401 - fields of the input
+        """Create a job on documents that are here; return its id."""
+        input = {"task": {"segment": {}}, "documentIds": list(document_ids), **more}
+        answer = await self.ask(CREATE_JOB, input=input)
+        assert answer["__typename"] == "CreateJobSuccess", answer
+        id: str = answer["job"]["id"]
+        return id
+
+    async def event(self, id: str, seen: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
+        """Watch a job from its first event; return the one that was waited for."""
+        async with self.subscribe(EVENTS, id=id) as events:
+            async for event in events:
+                if seen(event):
+                    found: dict[str, Any] = event
+                    return found
+        raise AssertionError("the job ended without this event")
+
+    async def progress(self, id: str, pages: int) -> None:
+        """Return when so many pages of a job are recorded."""
+        async with self.subscribe(EVENTS, id=id) as events:
+            async for _event in events:
+                detail = (await self.job(id))["progressDetail"]
+                if detail is not None and detail["done"] >= pages:
+                    return
+        raise AssertionError("the job ended before")
+
+    async def kept(self) -> dict[str, int]:
+        """Count all that is kept: rows of each table, numbers used up, stored files."""
+        async with reading(self.database) as session:
+            counts = {
+                model.__name__: (await session.exec(select(func.count()).select_from(model))).one()
+                for model in (Document, Job, JobDocument, JobEvent, Segment)
+            }
+            numbers = select(func.sum(Application.last_job_number))
+            counts["numbers"] = (await session.exec(numbers)).one()
+        return counts | {"files": len(list(self.store.keys()))}
 
     async def job(self, id: str) -> dict[str, Any]:
         """Read a job with everything the tests look at."""

@@ -20,11 +20,6 @@ GRACE = timedelta(seconds=LIMIT)
 ROOT = Path(lifeline.__file__).parents[1]
 
 
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
 class Log:
     """Programs that write a word to a pipe when they start, so that a test can wait for it."""
 

@@ -13,11 +13,6 @@ from app.supervisor import Running
 from app.valkey import SOCKET_PATH_BYTES, Adopted, Valkey, socket_path
 
 
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
 class Started:
     """Servers of one test; they end with it."""
 

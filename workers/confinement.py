@@ -61,6 +61,8 @@ FILE_RIGHTS = {1: (1 << 13) - 1, 2: 1 << 13, 3: 1 << 14, 5: 1 << 15}
 NETWORK_RIGHTS_FROM = 4
 SCOPES_FROM = 6
 
+SYSTEM_LIBRARIES = ("/lib", "/lib64", "/usr/lib", "/usr/lib64", "/etc/ld.so.cache")
+
 NICE = 5
 NEARLY_FULL = 0.75
 OUT_OF_MEMORY_SCORE = 700
@@ -94,7 +96,7 @@ class Confinement:
         self.network_open: str | None = "never left"
         self._libc = ctypes.CDLL(None, use_errno=True)
         self.landlock_abi = _landlock_abi(self._libc)
-        self._libraries = library_folders()
+        self._libraries = libraries()
 
     def leave_network(self) -> None:
         """Put this process, and all it forks later, into a network where nothing is.
@@ -146,9 +148,9 @@ class Confinement:
         handled = ctypes.create_string_buffer(struct.pack("=QQQ", files, network, scopes), 24)
         rules = self._system_call(LANDLOCK_CREATE_RULESET, handled, 24, 0)
         self._allow(rules, READ_FILE, source)
-        for folder in self._libraries:
-            handle = os.open(folder, os.O_PATH | os.O_CLOEXEC)
-            self._allow(rules, READ_FILE | READ_DIR, handle)
+        for path in self._libraries:
+            handle = os.open(path, os.O_PATH | os.O_CLOEXEC)
+            self._allow(rules, READ_FILE | READ_DIR if path.is_dir() else READ_FILE, handle)
             os.close(handle)
         self._system_call(LANDLOCK_RESTRICT_SELF, rules, 0)
         os.close(rules)
@@ -208,13 +210,13 @@ def peak_bytes(usage: resource.struct_rusage) -> int:
     return usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
-def library_folders() -> list[Path]:
-    """Return where code lies that a processor may import late: Python's, and our two packages."""
-    paths = sysconfig.get_paths()
+def libraries() -> list[Path]:
+    """Return where code lies that a processor may import late: the system's, Python's and ours."""
+    python = sysconfig.get_paths()
     ours = Path(__file__).parent
-    folders = [Path(paths[key]) for key in ("stdlib", "platstdlib", "purelib", "platlib")]
-    folders += [ours, ours.parent / "app"]
-    return [folder for folder in dict.fromkeys(folders) if folder.is_dir()]
+    paths = [Path(python[key]) for key in ("stdlib", "platstdlib", "purelib", "platlib")]
+    paths += [ours, ours.parent / "app", *map(Path, SYSTEM_LIBRARIES)]
+    return [path for path in dict.fromkeys(path.resolve() for path in paths) if path.exists()]
 
 
 def main() -> None:

@@ -73,6 +73,22 @@ HTTP_STATUS: dict[str, int] = {
 }
 
 
+MEANINGS: dict[Code, str] = {
+    Code.BAD_REQUEST: "The request cannot be read: not JSON, not GraphQL, or put together wrongly.",
+    Code.BAD_USER_INPUT: "A variable has a value that its type does not take.",
+    Code.GRAPHQL_PARSE_FAILED: "The document is not GraphQL.",
+    Code.GRAPHQL_VALIDATION_FAILED: "The document does not fit the schema.",
+    Code.INTERNAL: "A bug of ours; its details are in the log under the request id of the answer.",
+    Code.METHOD_NOT_ALLOWED: "The HTTP method is wrong: mutations go by POST.",
+    Code.NOT_FOUND: "There is nothing here.",
+    Code.QUERY_TOO_COMPLEX: "The document is too long, too deep or asks for too many fields.",
+    Code.REQUEST_TOO_LARGE: "The request is longer than DOCYARD_REQUEST_LIMIT_BYTES.",
+    Code.SUBSCRIPTION_NEEDS_WEBSOCKET: "A subscription was sent over plain HTTP.",
+    Code.TOO_MANY_SUBSCRIPTIONS: "One websocket carries too many operations at once.",
+    Code.UNSUPPORTED_MEDIA_TYPE: "The content type of the request is not one that is understood.",
+}
+
+
 class Schema(strawberry.Schema):
     """A Strawberry schema that leaves logging to `public_errors`.
 

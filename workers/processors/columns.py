@@ -2,20 +2,9 @@
 
 from collections import Counter
 from dataclasses import dataclass
-from typing import Protocol
 
-
-class Placed(Protocol):
-    """Anything with a rectangle."""
-
-    @property
-    def x0(self) -> float: ...
-    @property
-    def y0(self) -> float: ...
-    @property
-    def x1(self) -> float: ...
-    @property
-    def y1(self) -> float: ...
+from workers.processors.lines import Line
+from workers.processors.tables import Grid
 
 
 @dataclass(slots=True)
@@ -27,7 +16,7 @@ class Piece:
     x1: float
     y1: float
     letters: int
-    thing: object
+    thing: Line | Grid
 
 
 _DEEPEST = 6
@@ -87,7 +76,7 @@ def _gutter(pieces: list[Piece]) -> float | None:
 
 
 def _runs(pieces: list[Piece], gutter: float) -> list[tuple[bool, list[Piece]]]:
-    """Part pieces, sorted from top to bottom, into those that cross the gutter and those between."""
+    """Part sorted pieces into those that cross the gutter and those between."""
     runs: list[tuple[bool, list[Piece]]] = []
     for piece in pieces:
         crossing = piece.x0 < gutter - _TOUCH and piece.x1 > gutter + _TOUCH

@@ -1,6 +1,7 @@
-"""From the columns of a page to its elements: headings, paragraphs, items, code, tables, footnotes."""
+"""From the columns of a page to its elements."""
 
 from collections.abc import Iterator
+from itertools import pairwise
 
 from workers.processors.columns import Piece, columns
 from workers.processors.elements import Element, Kind
@@ -146,11 +147,15 @@ class _Composer:
                 return True
             case Kind.HEADING | Kind.TABLE:
                 return False
-        return not is_terminal(group.rows[-1].text) and (ends_full(group) or group.rows[-1].text[-1] in "-\u2010\u00ad")
+        return not is_terminal(group.rows[-1].text) and (
+            ends_full(group) or group.rows[-1].text[-1] in "-\u2010\u00ad"
+        )
 
     def _table(self, grid: Grid) -> Element:
         box = self._sheet.box(grid.x0, grid.y0, grid.x1, grid.y1)
-        return Element(Kind.TABLE, grid.text, self._sheet.number, self._place(box.x0, box.y0), boxes=(box,))
+        return Element(
+            Kind.TABLE, grid.text, self._sheet.number, self._place(box.x0, box.y0), boxes=(box,)
+        )
 
     def _new(self, kind: Kind, text: str, group: Group) -> Element:
         first = group.rows[0].line
@@ -172,10 +177,11 @@ class _Composer:
 
 
 def _may_go_on(element: Element) -> bool:
-    """A label at the head of a page is not the rest of the paragraph at the foot of the one before."""
+    """A label at the head of a page is not the rest of the last paragraph before it."""
     match element.kind:
         case Kind.PARAGRAPH | Kind.FOOTNOTE:
-            return element.text[0].islower() or len(element.text) >= _FEWEST_LETTERS
+            first = element.text[0]
+            return (first.isalpha() and not first.isupper()) or len(element.text) >= _FEWEST_LETTERS
         case Kind.CODE | Kind.TABLE:
             return True
     return False
@@ -187,7 +193,7 @@ def _code(group: Group) -> str:
     left = min(line.x0 for line in lines)
     longest = max(lines, key=lambda line: len(line.text))
     letter = max((longest.x1 - longest.x0) / len(longest.text), 1.0)
-    step = min((b.y1 - a.y1 for a, b in zip(lines, lines[1:], strict=False)), default=0.0)
+    step = min((below.y1 - line.y1 for line, below in pairwise(lines)), default=0.0)
     text = []
     for place, row in enumerate(group.rows):
         if place and step > 0:

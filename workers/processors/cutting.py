@@ -1,4 +1,4 @@
-"""Cutting what alone is larger than a segment may be: at rows, lines, sentences, words, and at last anywhere."""
+"""Cutting what alone is larger than a segment: at rows, lines, sentences, words, or anywhere."""
 
 import re
 from collections.abc import Callable, Iterator
@@ -13,9 +13,9 @@ _WORD = re.compile(r"\s+")
 
 
 def cut(element: Element, *, first: int, size: int) -> Iterator[Element]:
-    """Yield pieces of an element, the first written in at most `first` characters, the others in `size`.
+    """Yield pieces of an element: the first takes at most `first` characters, others `size`.
 
-    size: at least 100; first: at least 40. Nothing of the text is lost, but white space at the cuts.
+    size: at least 100; first: at least 40. Only white space is lost, at the cuts.
     """
     pieces: Callable[[Element, int, int], Iterator[tuple[int, str]]]
     match element.kind:
@@ -32,7 +32,7 @@ def cut(element: Element, *, first: int, size: int) -> Iterator[Element]:
 
 
 def _piece(element: Element, offset: int, text: str, *, is_first: bool) -> Element:
-    """The rest of an item or of a heading is a paragraph: its marker stands before the first piece."""
+    """The rest of an item is a paragraph: its marker stands before the first piece."""
     kind = element.kind
     if kind in (Kind.ITEM, Kind.HEADING) and (kind is Kind.HEADING or not is_first):
         kind = Kind.PARAGRAPH
@@ -56,7 +56,7 @@ def _piece(element: Element, offset: int, text: str, *, is_first: bool) -> Eleme
 def _rows(element: Element, first: int, size: int) -> Iterator[tuple[int, str]]:
     lines = element.text.split("\n")
     head = "\n".join(lines[:2])
-    # A header that fills half a segment would leave no room for rows: then only the first piece has it.
+    # A header that fills half a segment leaves no room for rows: the first piece alone has it.
     repeated = head if len(head) * 2 <= min(first, size) else ""
     start, rows = (len(head) + 1, lines[2:]) if repeated else (0, lines)
     held, held_at, room, position = repeated, start, first, start
@@ -115,7 +115,7 @@ def _broken(
     *,
     hard: bool = False,
 ) -> Iterator[tuple[int, str]]:
-    """Break parts that are longer than `room` where the pattern ends; with `hard` also in between."""
+    """Break parts longer than `room` where the pattern ends; with `hard` also in between."""
     for offset, text in parts:
         if len(text) <= room:
             yield offset, text
@@ -129,7 +129,7 @@ def _broken(
 
 
 def _greedy(parts: Iterator[tuple[int, str]], first: int, size: int) -> Iterator[tuple[int, str]]:
-    """Put parts together as long as they fit; white space at both ends of a piece does not count."""
+    """Put parts together as long as they fit; white space around a piece does not count."""
     held, held_at, room = "", 0, first
     for offset, text in parts:
         if held.strip() and len((held + text).strip("\n").rstrip()) > room:

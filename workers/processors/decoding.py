@@ -13,17 +13,19 @@ _MARKS = (
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
-# cp1252 leaves five bytes undefined: they are read as what latin-1 has for them.
-codecs.register_error("docyard-latin-1", lambda error: _as_latin_1(error))
 
 
 def _as_latin_1(error: UnicodeError) -> tuple[str, int]:
+    """cp1252 leaves five bytes undefined: they are read as what latin-1 has for them."""
     assert isinstance(error, UnicodeDecodeError)  # noqa: S101 - the files here are only read
     return error.object[error.start : error.end].decode("latin-1"), error.end
 
 
+codecs.register_error("docyard-latin-1", _as_latin_1)
+
+
 def encoding(source: Path) -> str:
-    """Return how a text file is encoded: by its byte order mark, UTF-8 where all of it fits, else cp1252."""
+    """Return the encoding: by its byte order mark, UTF-8 if all of it fits, else cp1252."""
     with source.open("rb") as file:
         first = file.read(_BLOCK_BYTES)
         for mark, name in _MARKS:
@@ -54,7 +56,7 @@ def _without_mark(first: bytes) -> str:
 
 
 def lines(source: Path, longest: int) -> Iterator[str]:
-    """Yield the lines of a text file, each with its end; one longer than `longest` comes in parts."""
+    """Yield lines, each with its end; one longer than `longest` comes in parts."""
     name = encoding(source)
     errors = "docyard-latin-1" if name == "cp1252" else "replace"
     with source.open("rb") as raw, io.TextIOWrapper(raw, encoding=name, errors=errors) as file:

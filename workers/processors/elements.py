@@ -1,4 +1,4 @@
-"""The parts of a document between reading and packing: headings, paragraphs, list items, tables, code."""
+"""The parts of a document between reading and packing: headings, paragraphs, tables, code."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -26,8 +26,8 @@ Path = tuple[str, ...]
 class Element:
     """One part of a document, its text ready as Markdown.
 
-    text: without the marks that its kind adds when it is written: no `#` of a heading, no fence of code;
-        a table with its header and rule as the first two lines; an item with its own marker.
+    text: without the marks that its kind adds when it is written: no `#` of a heading, no fence of
+        code; a table with its header and rule as the first two lines; an item with its marker.
     level: depth of a heading, 1 to 6; depth of an item, 0 is the outermost.
     minor: a heading that need not open a segment.
     open_end: the text stops in the middle of a sentence, at the end of a column or page.
@@ -89,13 +89,15 @@ def union(first: tuple[Box, ...], second: tuple[Box, ...]) -> tuple[Box, ...]:
     boxes = {box.page: box for box in first}
     for box in second:
         old = boxes.get(box.page)
-        if old is not None:
-            box = Box(
-                box.page,
-                min(old.x0, box.x0),
-                min(old.y0, box.y0),
-                max(old.x1, box.x1),
-                max(old.y1, box.y1),
-            )
-        boxes[box.page] = box
+        boxes[box.page] = box if old is None else _around(old, box)
     return tuple(boxes[page] for page in sorted(boxes))
+
+
+def _around(first: Box, second: Box) -> Box:
+    return Box(
+        first.page,
+        min(first.x0, second.x0),
+        min(first.y0, second.y0),
+        max(first.x1, second.x1),
+        max(first.y1, second.y1),
+    )

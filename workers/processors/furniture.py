@@ -23,8 +23,8 @@ Band = tuple[bool, float, float, str]
 class Furniture:
     """What the sampled pages have in common at their edges.
 
-    texts: whether at the top, and the text without its digits. bands: whether at the top, the distance
-    from that edge, size and font. numbers: whether at the top, and the distance of page numbers.
+    texts: whether at the top, and the text without its digits. bands: whether at the top, the
+    distance from that edge, size and font. numbers: whether at the top, and their distance.
     """
 
     texts: frozenset[tuple[bool, str]]
@@ -50,7 +50,7 @@ class Furniture:
 
 
 def learn(sheets: list[Sheet], body_size: float, body_font: str) -> Furniture:
-    """Find what the sheets repeat. With fewer than two sheets only the page's own number is known."""
+    """Find what the sheets repeat. A single sheet shows nothing but its own number."""
     texts: Counter[tuple[bool, str]] = Counter()
     bands: dict[Band, list[str]] = defaultdict(list)
     numbers: Counter[tuple[bool, float]] = Counter()
@@ -80,8 +80,7 @@ def learn(sheets: list[Sheet], body_size: float, body_font: str) -> Furniture:
 
 
 def _runs_on(band: Band, found: list[str], sheets: int) -> bool:
-    """Headers change with the chapter. At the bottom so do footnotes, which must not be lost: there
-    the same texts have to come again."""
+    """Headers change with the chapter, but so do footnotes: those must say the same again."""
     if len(found) < max(3, 0.4 * sheets):
         return False
     return band[0] or len(set(found)) * 2 <= len(found)
@@ -99,10 +98,14 @@ def _is_band(bands: tuple[Band, ...], line: Band) -> bool:
 
 def _zone(sheet: Sheet, line: Line) -> tuple[bool, float] | None:
     """Near the edge; where margins are wide, the outermost line of the page only."""
-    if line.y1 < _ZONE * sheet.height or (line.y0 < sheet.top + 2 and line.y1 < _WIDE_ZONE * sheet.height):
+    if line.y1 < _ZONE * sheet.height or (
+        line.y0 < sheet.top + 2 and line.y1 < _WIDE_ZONE * sheet.height
+    ):
         return True, line.y0
     bottom = sheet.height - line.y1
-    if line.y0 > (1 - _ZONE) * sheet.height or (line.y1 > sheet.bottom - 2 and bottom < _WIDE_ZONE * sheet.height):
+    if line.y0 > (1 - _ZONE) * sheet.height or (
+        line.y1 > sheet.bottom - 2 and bottom < _WIDE_ZONE * sheet.height
+    ):
         return False, bottom
     return None
 

@@ -1,4 +1,4 @@
-"""Tables of HTML: cells that span rows or columns are repeated, so that each row reads by itself."""
+"""Tables of HTML: cells that span are repeated, so that each row reads by itself."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -46,9 +46,11 @@ class Cells:
                     yield one.text
 
     def table(self) -> str | None:
-        """Return the table as Markdown, None for what is not one: a single column, or whole chapters in cells."""
+        """Return the table as Markdown; None for a single column, or chapters in cells."""
         rows = [cells for cells in self._rows if cells]
-        if len(rows) > _MOST_ROWS or any(len(one.text) > _LONGEST_CELL for cells in rows for one in cells):
+        if len(rows) > _MOST_ROWS or any(
+            len(one.text) > _LONGEST_CELL for cells in rows for one in cells
+        ):
             return None
         filled = [texts for texts in self._filled(rows) if any(texts)]
         width = max(map(len, filled), default=0)

@@ -1,4 +1,4 @@
-"""Which lines are headings, and how deep: learned from the fonts of sampled pages and from the outline."""
+"""Which lines are headings, and how deep: learned from fonts and from the outline."""
 
 import re
 from collections import Counter, defaultdict
@@ -31,6 +31,7 @@ class Profile:
     """What a document's pages have in common.
 
     body_size: of most letters. leading: from baseline to baseline, times the size.
+    monospaced: fonts. spaced: lines carry the space after their last word.
     levels: of heading sizes, in half points. bold_level: of bold lines in the body's size.
     titles: the outline's entries by page, with their level.
     """
@@ -41,6 +42,7 @@ class Profile:
     body_mono: bool
     leading: float
     monospaced: frozenset[str]
+    spaced: bool = False
     levels: dict[int, int] = field(default_factory=dict)
     bold_level: int = 1
     bold_is_minor: bool = False
@@ -55,7 +57,11 @@ class Profile:
 
         rows: a whole paragraph, in one style.
         """
-        if len(rows) > _MOST_ROWS or len(text) > _LONGEST or sum(map(str.isalpha, text)) < _FEWEST_LETTERS:
+        if (
+            len(rows) > _MOST_ROWS
+            or len(text) > _LONGEST
+            or sum(map(str.isalpha, text)) < _FEWEST_LETTERS
+        ):
             return None
         outlined = self.outlined(page, text)
         if outlined is not None:
@@ -116,6 +122,7 @@ def learn(sheets: list[Sheet], outline: Outline) -> Profile:
         body_mono=mono or font in monospaced,
         leading=_leading(sheets, size),
         monospaced=monospaced,
+        spaced=_is_spaced(sheets),
         titles=_titles(outline),
     )
     _learn_levels(profile, sheets)
@@ -137,6 +144,12 @@ def _monospaced(sheets: list[Sheet]) -> frozenset[str]:
         if len(values) >= 4 and near >= 0.75 * len(values):
             found.add(font)
     return frozenset(found)
+
+
+def _is_spaced(sheets: list[Sheet]) -> bool:
+    """Tell whether lines carry the space that ends their last word."""
+    lines = sum(len(sheet.lines) for sheet in sheets)
+    return sum(line.open for sheet in sheets for line in sheet.lines) * 10 > lines
 
 
 def _leading(sheets: list[Sheet], size: float) -> float:
@@ -228,16 +241,27 @@ class _Sizes:
             return True
         if self._letters[half] > _LONGEST * max(self.counts[half], 1):
             return False
-        return half == max(self.counts) or self._sheets[half] != {self._first} or half in self._above_text
+        return (
+            half == max(self.counts)
+            or self._sheets[half] != {self._first}
+            or half in self._above_text
+        )
 
     def sections(self, *, with_title: bool) -> list[int]:
-        """The sizes that make levels: those of several pages, and a title above the first page's text."""
+        """The sizes that make levels: those of several pages, and a title above the first text."""
         sizes = [half for half in self.counts if self.is_heading(half)]
         several = [half for half in sizes if len(self._sheets[half]) > 1]
         if len(several) < _FEWEST_SIZES and len(sizes) <= _MOST_SIZES:
             return sizes
-        titles = [half for half in sizes if self._first in self._sheets[half] and half not in several]
-        if with_title and titles and max(titles) > max(several, default=0) and self._text_on_first >= _FIRST_TEXT:
+        titles = [
+            half for half in sizes if self._first in self._sheets[half] and half not in several
+        ]
+        if (
+            with_title
+            and titles
+            and max(titles) > max(several, default=0)
+            and self._text_on_first >= _FIRST_TEXT
+        ):
             several.append(max(titles))
         return several
 

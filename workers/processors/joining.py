@@ -1,4 +1,4 @@
-"""Joining what a line, a column or a page has broken: words with a hyphen, paragraphs, tables, code."""
+"""Joining what a line, a column or a page has broken: words, paragraphs, tables, code."""
 
 import re
 
@@ -7,11 +7,16 @@ from workers.processors.elements import Element, Kind, union
 _HYPHEN = re.compile(r"[^\W\d_][-\u2010\u00ad]$")
 _SUSPENDED = re.compile(r"(?:und|oder|bzw|and|or|to|bis|et|ou|y|o|e|en|of|och|og)\b")
 # Chinese and Japanese are written without spaces; Korean has them.
+_HANGUL = re.compile("[\uac00-\ud7a3]")
 _UNSPACED = re.compile("[\u2e80-\u30ff\u3400-\u9fff\uf900-\ufaff\uff00-\uff60]")
 
 
-def glue(before: str, after: str) -> str:
-    """Put two parts of a running text together, as if no line had ended between them."""
+def glue(before: str, after: str, *, spaced: bool = True) -> str:
+    """Put two parts of a running text together, as if no line had ended between them.
+
+    spaced: False where the document writes the space at the end of a line, and there is none:
+    Korean lines end within words.
+    """
     if not before or not after:
         return before or after
     if _HYPHEN.search(before) and not _SUSPENDED.match(after):
@@ -20,6 +25,8 @@ def glue(before: str, after: str) -> str:
         if after[0].isalpha():
             return before + after
     if _UNSPACED.match(before[-1]) and _UNSPACED.match(after[0]):
+        return before + after
+    if not spaced and _HANGUL.match(before[-1]) and _HANGUL.match(after[0]):
         return before + after
     return f"{before} {after}"
 

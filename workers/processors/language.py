@@ -30,7 +30,7 @@ def language(body: str) -> str | None:
     if letters < needed or (letters < _LETTERS_NEEDED and _mostly_latin(text)):
         return None
     code: str = langid.classify(text)[0]
-    return code if len(code) == 2 else None  # noqa: PLR2004 - ISO 639-1 codes have two letters
+    return code if len(code) == 2 else None
 
 
 def _mostly_latin(text: str) -> bool:

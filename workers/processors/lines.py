@@ -71,8 +71,9 @@ Rule = tuple[float, float, float, float]
 class Sheet:
     """What stands on a page, in coordinates in which text runs level and from left to right.
 
-    top, bottom: of its text. turned: degrees by which the page's text had to be turned back. mirrored: text runs from right
-    to left, so that left and right were exchanged: what orders columns needs to know one direction only.
+    top, bottom: of its text. turned: degrees by which the text had to be turned back.
+    mirrored: text runs from right to left, so that left and right were exchanged: what orders
+    columns needs to know one direction only.
     """
 
     number: int

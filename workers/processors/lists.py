@@ -3,7 +3,11 @@
 import re
 from dataclasses import dataclass
 
-_BULLETS = "\u2022\u2023\u2043\u204c\u204d\u2219\u25a0\u25a1\u25aa\u25ab\u25b6\u25b8\u25ba\u25c6\u25c7\u25cb\u25cf\u25e6\u2666\u27a2\u2794\u2713\u2714\u2756\u00b7\uf0b7\uf0a7\u25fe\u25fc\u274f\u2751"
+_BULLETS = (
+    "\u2022\u2023\u2043\u204c\u204d\u2219\u25a0\u25a1\u25aa\u25ab\u25b6\u25b8\u25ba\u25c6"
+    "\u25c7\u25cb\u25cf\u25e6\u2666\u27a2\u2794\u2713\u2714\u2756\u00b7\uf0b7\uf0a7\u25fe"
+    "\u25fc\u274f\u2751"
+)
 _BULLET = re.compile(rf"[{_BULLETS}](?=\s|\w|$)\s*|[-\u2010\u2013\u2014*+](?:\s+|$)")
 _NUMBER = re.compile(r"(\(?)(\d{1,3}|[a-zA-Z]|[ivx]{2,5})([.)])(?:\s+|$)")
 
@@ -30,8 +34,10 @@ def marker(text: str) -> Marker | None:
     if bullet is not None:
         return Marker("- ", numbered=False, chars=bullet.end())
     number = _NUMBER.match(text)
-    if number is None:
-        return None
+    return None if number is None else _counted(number)
+
+
+def _counted(number: re.Match[str]) -> Marker | None:
     opening, count, closing = number.groups()
     if opening and closing != ")":
         return None

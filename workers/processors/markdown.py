@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 
 from markdown_it import MarkdownIt
@@ -35,7 +36,8 @@ def is_markdown(source: Path) -> bool:
         if len(lines) >= _SNIFFED_LINES:
             break
     headings = sum(
-        _HEADING.match(line) is not None and not any((*lines[max(place - 1, 0) : place], *lines[place + 1 : place + 2]))
+        _HEADING.match(line) is not None
+        and not any((*lines[max(place - 1, 0) : place], *lines[place + 1 : place + 2]))
         for place, line in enumerate(lines)
     )
     signs = 2 * (headings >= 2) + (headings == 1)
@@ -58,9 +60,9 @@ def _parts(source: Path) -> Iterator[tuple[int, int, str]]:
     """Parts of about a slice, parted before a line where no fence, list or table can be open."""
     held: list[str] = []
     fence = ""
-    chars = position = first = number = 0
+    chars = position = first = 0
     empty = True
-    for line in decoding.lines(source, _LONGEST_BLOCK):
+    for number, line in enumerate(decoding.lines(source, _LONGEST_BLOCK)):
         unindented = line[:1].strip() != "" and not _ITEM.match(line)
         if (chars >= SLICE_BYTES and not fence and empty and unindented) or chars >= _LONGEST_BLOCK:
             yield position - chars, first, "".join(held)
@@ -74,7 +76,6 @@ def _parts(source: Path) -> Iterator[tuple[int, int, str]]:
         empty = not line.strip()
         chars += len(line)
         position += len(line)
-        number += 1
     if held:
         yield position - chars, first, "".join(held)
 
@@ -96,7 +97,7 @@ class _Blocks:
                 continue
             start, end = token.map
             yield from self._unclaimed(start)
-            yield from self._block(token, tokens[place:], start, end)
+            yield from self._block(tokens, place)
             self._done = max(self._done, end)
         yield from self._unclaimed(len(self._lines))
 
@@ -118,10 +119,12 @@ class _Blocks:
             yield self._new(Kind.SOURCE, text, self._done)
         self._done = max(self._done, end)
 
-    def _block(self, token: Token, rest: list[Token], start: int, end: int) -> Iterator[Element]:
+    def _block(self, tokens: list[Token], place: int) -> Iterator[Element]:
+        token = tokens[place]
+        start, end = token.map or (0, 0)
         match token.type:
             case "heading_open":
-                title = " ".join(rest[1].content.split())
+                title = " ".join(tokens[place + 1].content.split())
                 if title:
                     element = self._new(Kind.HEADING, title, start)
                     element.level = int(token.tag[1])
@@ -135,7 +138,7 @@ class _Blocks:
                 rows = [self._row(line) for line in self._lines[start:end] if line.strip()]
                 yield self._new(Kind.TABLE, "\n".join(rows), start)
             case "bullet_list_open" | "ordered_list_open":
-                yield from self._items(rest)
+                yield from self._items(tokens, place)
             case "hr":
                 return
             case "html_block" if token.content.lstrip().startswith("<!--"):
@@ -145,10 +148,10 @@ class _Blocks:
             case _:
                 yield self._new(Kind.SOURCE, self._source(start, end), start)
 
-    def _items(self, tokens: list[Token]) -> Iterator[Element]:
+    def _items(self, tokens: list[Token], place: int) -> Iterator[Element]:
         first = True
-        for token in tokens:
-            if token.level == 0 and token.nesting < 0:
+        for token in islice(tokens, place + 1, None):
+            if token.level == 0:
                 return
             if token.level == 1 and token.type == "list_item_open" and token.map:
                 start, end = token.map

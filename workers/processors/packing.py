@@ -1,4 +1,4 @@
-"""From elements to segments: sections are kept together, and cut only where they are larger than allowed."""
+"""From elements to segments: sections are cut only where they are larger than allowed."""
 
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -14,11 +14,11 @@ _MOST_HEADINGS = 6  # of a carried stack; a document of headings only must not g
 
 
 class Packer:
-    """Takes the elements of one document in their order and gives back the segments that have ended.
+    """Takes the elements of a document in their order and gives back the segments that have ended.
 
-    A segment holds elements of one section. It ends before the next heading (a minor heading ends it
-    only when it is half full) or before the first element that does not fit any more. Headings at its
-    end move on to the next segment, so that a heading stands above what it announces.
+    A segment holds elements of one section. It ends before the next heading (a minor heading ends
+    it only when it is half full) or before the first element that does not fit any more. Headings
+    at its end move on to the next segment, so that a heading stands above what it announces.
     """
 
     def __init__(self, max_size: int, state: dict[str, Any] | None = None) -> None:

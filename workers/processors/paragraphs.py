@@ -31,7 +31,7 @@ class Group:
             if place - 1 in self.ends and not is_hyphenated(text):
                 text = f"{text}\n{after}"
             else:
-                text = glue(text, after)
+                text = glue(text, after, spaced=self.rows[place - 1].spaced)
         return text
 
 
@@ -78,15 +78,15 @@ def _begins(group: Group, row: Row, below: Row | None, leading: float) -> bool:
         return not (row.code and last.code) or _far_below(group, row, 3 * leading)
     if row.entry or last.entry:
         return not (row.entry and last.entry) or row.line.bold != last.line.bold
-    if abs(row.line.size - last.line.size) > 0.06 * max(row.line.size, last.line.size):
-        return True
-    if row.line.y1 - last.line.y1 < -0.5 * row.line.size or _far_below(group, row, leading):
-        return True
-    if row.line.bold != last.line.bold and not _runs_on(group, row):
-        return True
-    if row.marker is not None and _is_item(group, row):
-        return True
-    return _is_indented(group, row, below) or (_meant_to_end(group, row) and _TERMINAL.search(last.text) is not None)
+    return (
+        abs(row.line.size - last.line.size) > 0.06 * max(row.line.size, last.line.size)
+        or row.line.y1 - last.line.y1 < -0.5 * row.line.size
+        or _far_below(group, row, leading)
+        or (row.line.bold != last.line.bold and not _runs_on(group, row))
+        or _is_item(group, row)
+        or _is_indented(group, row, below)
+        or (_meant_to_end(group, row) and is_terminal(last.text))
+    )
 
 
 def _far_below(group: Group, row: Row, leading: float) -> bool:
@@ -102,15 +102,21 @@ def _runs_on(group: Group, row: Row) -> bool:
 
 
 def _is_item(group: Group, row: Row) -> bool:
-    """A number at the start of a row may be a part of the sentence: "in\\n1999. Then"."""
+    """A number at the start of a row may be a part of the sentence."""
     if row.marker is None:
         return False
     first = group.rows[0]
     if not row.marker.numbered:
-        return row.text[0] not in "-\u2013\u2014*+" or first.marker is not None or _meant_to_end(group, row)
+        return (
+            row.text[0] not in "-\u2013\u2014*+"
+            or first.marker is not None
+            or _meant_to_end(group, row)
+        )
     if first.marker is not None and first.marker.numbered:
         return True
-    return _meant_to_end(group, row) or abs(row.line.x0 - group.rows[-1].line.x0) > 0.5 * row.line.size
+    return (
+        _meant_to_end(group, row) or abs(row.line.x0 - group.rows[-1].line.x0) > 0.5 * row.line.size
+    )
 
 
 def _is_indented(group: Group, row: Row, below: Row | None) -> bool:
@@ -143,7 +149,7 @@ def _meant_to_end(group: Group, row: Row) -> bool:
 
 
 def ends_full(group: Group) -> bool:
-    """Tell whether its last row reaches the end of the column, so that the text may go on elsewhere."""
+    """Tell whether its last row is full, so that the text may go on elsewhere."""
     last = group.rows[-1]
     return group.right - last.line.x1 < 0.12 * max(group.right - last.line.x0, 1.0) + last.line.size
 

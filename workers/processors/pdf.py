@@ -35,7 +35,9 @@ class Pdf:
                 raise
             except Exception:  # noqa: BLE001, S112 - it is told when its turn comes
                 continue
-        self._profile: Profile = headings.learn(list(self._sheets.values()), _outline(self._document))
+        self._profile: Profile = headings.learn(
+            list(self._sheets.values()), _outline(self._document)
+        )
 
     def page(self, number: int) -> tuple[list[Element], Issue | None]:
         """Return the elements of a page, and what is wrong with it: PAGE_FAILED or NO_TEXT."""
@@ -44,7 +46,9 @@ class Pdf:
             if sheet is None:
                 sheet = read(self._document[number - 1])
             if not sheet.lines and self._is_picture(number):
-                return [], Issue("NO_TEXT", "The page is a picture without text; OCR can read it.", number)
+                return [], Issue(
+                    "NO_TEXT", "The page is a picture without text; OCR can read it.", number
+                )
             return composing.elements(sheet, self._profile), None
         except MemoryError:
             raise
@@ -59,7 +63,9 @@ def sample(total: int) -> list[int]:
     """Return the numbers of at most 24 pages, spread over the document; the first is among them."""
     if total <= SAMPLED_PAGES:
         return list(range(1, total + 1))
-    return sorted({1 + place * (total - 1) // (SAMPLED_PAGES - 1) for place in range(SAMPLED_PAGES)})
+    return sorted(
+        {1 + place * (total - 1) // (SAMPLED_PAGES - 1) for place in range(SAMPLED_PAGES)}
+    )
 
 
 def pages(pdf: Pdf, start: int) -> Iterator[tuple[int, list[Element], Issue | None]]:

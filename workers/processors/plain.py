@@ -1,4 +1,4 @@
-"""Plain text as elements: paragraphs stand between empty lines, titles are underlined or in capitals."""
+"""Plain text as elements: paragraphs between empty lines, titles underlined or in capitals."""
 
 import re
 from collections.abc import Iterator
@@ -11,7 +11,9 @@ from workers.processors.writing import escape_text
 
 _LONGEST_TITLE = 80
 _UNDERLINE = re.compile(r"\s*(={3,}|-{3,}|~{3,}|\*{3,})\s*")
-_CHAPTER = re.compile(r"(?:chapter|kapitel|chapitre|part|teil|book|appendix)\s+[\divxlc]+\b.{0,60}", re.IGNORECASE)
+_CHAPTER = re.compile(
+    r"(?:chapter|kapitel|chapitre|part|teil|book|appendix)\s+[\divxlc]+\b.{0,60}", re.IGNORECASE
+)
 _COLUMNS = re.compile(r"\S(?: {3,}|\t+)\S")
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0e-\x1f\x7f\ufeff]")
 
@@ -53,7 +55,9 @@ def _elements(block: list[str], offset: int) -> Iterator[Element]:
     elif len(block) == 1 and _is_title(block[0].strip()):
         yield _heading(block[0], place, 1 if _CHAPTER.fullmatch(block[0].strip()) else 2)
         return
-    if len(block) >= 2 and sum(_COLUMNS.search(line) is not None for line in block) * 2 > len(block):
+    if len(block) >= 2 and sum(_COLUMNS.search(line) is not None for line in block) * 2 > len(
+        block
+    ):
         yield Element(Kind.CODE, "\n".join(block), 1, place)
         return
     indent = min(len(line) - len(line.lstrip()) for line in block)
@@ -69,4 +73,6 @@ def _heading(line: str, place: str, level: int) -> Element:
 def _is_title(line: str) -> bool:
     if len(line) > _LONGEST_TITLE or line.endswith((".", ",", ";")):
         return False
-    return _CHAPTER.fullmatch(line) is not None or (line.isupper() and sum(map(str.isalpha, line)) > 3)
+    return _CHAPTER.fullmatch(line) is not None or (
+        line.isupper() and sum(map(str.isalpha, line)) > 3
+    )

@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 from workers.processors.columns import Piece
 from workers.processors.headings import Profile
@@ -20,7 +21,7 @@ class Row:
     """A row of text.
 
     text_x: where its text begins, after a marker. wide: a part of it stands far from the rest.
-    entry: of a table of contents: a title, and a page at the end of the row.
+    entry: of a table of contents: a title, and a page at the end. spaced: a word ends with it.
     """
 
     line: Line
@@ -30,6 +31,7 @@ class Row:
     text_x: float
     wide: bool = False
     entry: bool = False
+    spaced: bool = True
 
 
 def rows(column: list[Piece], profile: Profile) -> list[Row | Grid]:
@@ -67,12 +69,13 @@ def _row(lines: list[Line], profile: Profile) -> Row:
     if "  " in line.text:
         line.text = _SPACES.sub(" ", line.text)
     mark = marker(line.text)
+    spaced = lines[-1].open or not profile.spaced
     text = line.text
     dotted = _may_be_dotted(text) and _LEADERS.search(text) is not None
     if dotted:
         text = _LEADERS.sub(" \u2026 ", text)
     entry = (wide or dotted) and _PAGE_AT_END.search(line.text) is not None
-    return Row(line, text, mark, code, _text_x(lines, mark), wide=wide, entry=entry)
+    return Row(line, text, mark, code, _text_x(lines, mark), wide, entry, spaced)
 
 
 def _may_be_dotted(text: str) -> bool:
@@ -81,13 +84,15 @@ def _may_be_dotted(text: str) -> bool:
 
 def _far(left: Line, right: Line) -> bool:
     """The number of a heading or an item may stand far from its text."""
-    return right.x0 - left.x1 > _WIDE_GAP * max(left.size, right.size) and any(map(str.isalpha, left.text))
+    return right.x0 - left.x1 > _WIDE_GAP * max(left.size, right.size) and any(
+        map(str.isalpha, left.text)
+    )
 
 
 def _merged(lines: list[Line]) -> Line:
     main = max(lines, key=lambda line: len(line.text))
     parts = [lines[0].text]
-    for left, right in zip(lines, lines[1:], strict=False):
+    for left, right in pairwise(lines):
         near = right.x0 - left.x1 < 0.12 * left.size and not left.open
         parts.append(right.text if near else f" {right.text}")
     return replace(
@@ -106,7 +111,11 @@ def _spaced(lines: list[Line]) -> str:
     letter = max((lines[0].x1 - lines[0].x0) / max(len(text), 1), 1.0)
     for line in lines[1:]:
         column = round((line.x0 - lines[0].x0) / letter)
-        text = f"{text:<{min(column, 200)}}{line.text}" if column > len(text) else f"{text} {line.text}"
+        text = (
+            f"{text:<{min(column, 200)}}{line.text}"
+            if column > len(text)
+            else f"{text} {line.text}"
+        )
     return text
 
 

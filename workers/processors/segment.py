@@ -46,20 +46,22 @@ def segment(
 ) -> None:
     """Cut a document into segments of at most `options.max_size` characters of Markdown.
 
-    Every page is handed to `emit` in order, also one without text. Formats without pages are handed on in
-    slices: of 64 KiB of the source for text, Markdown and HTML, chapters for EPUB; `Page.number` and `total`
-    count those, while `Segment.page` is 1. A run that is given the checkpoint of page n goes on with
-    page n + 1 and hands on exactly what an unbroken run would.
+    Every page is handed to `emit` in order, also one without text. The chapters of an EPUB are its
+    pages. Text, Markdown and HTML are handed on in slices of 64 KiB of the source, which
+    `Page.number` and `total` count, while `Segment.page` is 1. A run that is given the checkpoint
+    of page n goes on with page n + 1 and hands on exactly what an unbroken run would.
 
-    Issues: PAGE_FAILED for each page that could not be read and was left out; NO_TEXT once, for the first
-    page that is a picture without text.
+    Issues: PAGE_FAILED for each page that could not be read and was left out; NO_TEXT once, for the
+    first page that is a picture without text.
 
     Raises:
-        ProcessingFailed: PASSWORD, CORRUPT, UNSUPPORTED_FORMAT, or TOO_LARGE for an archive beyond measure.
+        ProcessingFailed: PASSWORD, CORRUPT, UNSUPPORTED_FORMAT, or TOO_LARGE for an archive.
     """
     done = checkpoint or {"version": _CHECKPOINT_VERSION, "page": 0, "told": False, "tail": None}
     if done["version"] != _CHECKPOINT_VERSION:
-        raise ProcessingFailed(ErrorCode.INTERNAL, "The checkpoint is of another version of this program.")
+        raise ProcessingFailed(
+            ErrorCode.INTERNAL, "The checkpoint is of another version of this program."
+        )
     pages = _open(source, media_type, done["page"])
     packer = Packer(options.max_size, done["tail"])
     told: bool = done["told"]
@@ -67,21 +69,30 @@ def segment(
         segments = list(packer.add(elements))
         if number == pages.total:
             segments += packer.end()
-        if issue is not None and issue.code == "NO_TEXT":
-            issue, told = (None if told else issue), True
-        state = {"version": _CHECKPOINT_VERSION, "page": number, "told": told, "tail": packer.to_json()}
-        emit(Page(number, pages.total, tuple(segments), (issue,) if issue else (), state))
+        issues = () if issue is None or (issue.code == "NO_TEXT" and told) else (issue,)
+        told = told or (issue is not None and issue.code == "NO_TEXT")
+        state = {
+            "version": _CHECKPOINT_VERSION,
+            "page": number,
+            "told": told,
+            "tail": packer.to_json(),
+        }
+        emit(Page(number, pages.total, tuple(segments), issues, state))
 
 
 def _open(source: Path, media_type: str, done: int) -> _Pages:
-    kind = media_type.split(";")[0].strip().lower()
+    kind = media_type.split(";", maxsplit=1)[0].strip().lower()
     match kind:
         case "application/pdf":
             pdf = Pdf(source)
-            return _Pages(pdf.total, (pdf.page(number) for number in range(done + 1, pdf.total + 1)))
+            return _Pages(
+                pdf.total, (pdf.page(number) for number in range(done + 1, pdf.total + 1))
+            )
         case "application/epub+zip":
             book = Epub(source)
-            return _Pages(book.total, (_chapter(book, number) for number in range(done + 1, book.total + 1)))
+            return _Pages(
+                book.total, (_chapter(book, number) for number in range(done + 1, book.total + 1))
+            )
         case "text/html" | "application/xhtml+xml":
             return _sliced(source, hypertext.elements(source), done)
         case "text/markdown" | "text/x-markdown":

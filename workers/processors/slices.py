@@ -1,4 +1,4 @@
-"""Formats without pages: their elements in slices of the source, so that progress shows and memory stays flat."""
+"""Formats without pages: slices of the source let progress show, and keep memory flat."""
 
 from collections.abc import Iterator
 
@@ -15,7 +15,7 @@ def total(size_bytes: int) -> int:
 
 
 def slices(elements: Iterator[Located], count: int) -> Iterator[list[Element]]:
-    """Yield `count` lists of elements by the byte or character at which they begin in the source."""
+    """Yield `count` lists of elements, by where they begin in the source."""
     held: list[Element] = []
     at = 0
     for offset, element in elements:

@@ -1,4 +1,4 @@
-"""Tables by their ruling lines: a grid of cells, or horizontal rules only with gaps between columns."""
+"""Tables by their ruling lines: a grid, or horizontal rules only and gaps between columns."""
 
 from dataclasses import dataclass
 
@@ -45,7 +45,7 @@ def _directions(rules: list[Rule]) -> tuple[list[Rule], list[Rule]]:
 
 
 def _groups(across: list[Rule], down: list[Rule]) -> list[tuple[list[Rule], list[Rule]]]:
-    """Rules that touch each other, from top to bottom; then free horizontal rules of the same extent."""
+    """Rules that touch each other, or free horizontal rules of the same extent."""
     groups: list[tuple[list[Rule], list[Rule]]] = []
     rest = sorted(across, key=lambda rule: rule[1])
     left = list(down)
@@ -121,14 +121,17 @@ def _ruled(
 
 
 def _is_framed(xs: list[float], ys: list[float], across: list[Rule], down: list[Rule]) -> bool:
-    """Axes, arrows and the lines of figures cross too; the rules of a table reach from side to side."""
+    """The lines of figures cross too; the rules of a table reach from side to side."""
     width, height = xs[-1] - xs[0], ys[-1] - ys[0]
     for place, y in enumerate(ys):
         covered = _covered([(r[0], r[2]) for r in across if abs((r[1] + r[3]) / 2 - y) < _NEAR])
         if covered < (0.8 if place in (0, len(ys) - 1) else 0.3) * width:
             return False
     for x in xs[1:-1]:
-        if _covered([(r[1], r[3]) for r in down if abs((r[0] + r[2]) / 2 - x) < _NEAR]) < 0.3 * height:
+        if (
+            _covered([(r[1], r[3]) for r in down if abs((r[0] + r[2]) / 2 - x) < _NEAR])
+            < 0.3 * height
+        ):
             return False
     return True
 
@@ -195,7 +198,7 @@ def _rows(lines: list[Line]) -> list[list[Line]]:
 
 
 def _open(across: list[Rule], lines: list[Line]) -> tuple[Grid | None, list[Line]]:
-    """A table with rules above, below its header and below its end, and none between its columns."""
+    """A table with rules above, below its header and at its end, none between its columns."""
     ys = _merged([(rule[1] + rule[3]) / 2 for rule in across])
     if not 3 <= len(ys) <= _LONGEST_GRID:
         return None, lines

@@ -28,7 +28,7 @@ _MARKS = re.compile(
 
 
 def escape(text: str) -> str:
-    """Return Markdown that reads as this plain text; nothing is escaped that is harmless as it is."""
+    """Return Markdown that reads as this plain text; what is harmless is not escaped."""
     return escape_starts(escape_inline(text))
 
 
@@ -45,7 +45,7 @@ def escape_text(text: str) -> str:
 
 
 def escape_inline(text: str) -> str:
-    """Return Markdown for a part of a line: what has a meaning at the start of a line is left as it is."""
+    """Return Markdown for a part of a line, which does not begin it."""
     if _SPECIAL.search(text):
         text = _BACKSLASH.sub(r"\\\\", text)
         for mark in "*_":

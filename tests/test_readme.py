@@ -1,0 +1,84 @@
+"""The README is true: its GraphQL fits the schema, its tables are the code's, its commands are CI's."""
+
+import re
+from pathlib import Path
+
+import pytest
+from graphql import parse, validate
+
+from app.api.extensions import HTTP_STATUS, MEANINGS, Code
+from app.api.schema import schema
+from app.errors import FAILURES, RETRYABLE, ErrorCode, refusals
+from app.jobs.states import FINISHED, MOVES, JobStatus
+from app.settings import Settings, shown_default
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text()
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+
+
+def between(mark: str) -> str:
+    (found,) = re.findall(rf"<!-- {mark} -->\n(.*?)<!-- /{mark} -->", README, re.DOTALL)
+    return str(found)
+
+
+@pytest.mark.parametrize("block", blocks("graphql"))
+def test_graphql_in_the_readme_fits_the_schema(block: str) -> None:
+    assert validate(schema._schema, parse(block)) == []
+
+
+def test_the_curl_command_sends_the_mutation_shown_above_it() -> None:
+    (query,) = re.findall(r'"query": "(.*?)"}\'', README)
+    flat = " ".join(blocks("graphql")[0].split())
+    assert query == flat
+
+
+@pytest.mark.parametrize("kind", ["run", "test"])
+def test_ci_runs_the_commands_of_the_readme(kind: str) -> None:
+    (command,) = blocks(f"sh {kind}")
+    assert command.strip()
+    assert f"readme {kind}" in (ROOT / ".ci" / "run").read_text()
+
+
+def test_the_states_are_those_of_the_table() -> None:
+    lines = []
+    for status in JobStatus:
+        targets = ", ".join(target for target in JobStatus if target in MOVES[status])
+        lines.append(
+            f"{status:<11} (final)" if status in FINISHED else f"{status:<11} -> {targets}"
+        )
+    assert between("states") == "```\n" + "\n".join(lines) + "\n```\n"
+
+
+def test_the_settings_are_those_of_the_code() -> None:
+    rows = ["| variable | default | meaning |", "|---|---|---|"]
+    for name, field in Settings.model_fields.items():
+        rows.append(f"| `DOCYARD_{name.upper()}` | {shown_default(name)} | {field.description} |")
+    assert between("settings") == "\n".join(rows) + "\n"
+
+
+def test_the_refusals_are_those_of_the_code() -> None:
+    rows = ["| code | status | meaning | what to do |", "|---|---|---|---|"]
+    rows += [
+        f"| `{kind.code}` | {kind.status} | {kind.meaning} | {kind.what_to_do} |"
+        for kind in refusals()
+    ]
+    assert between("refusals") == "\n".join(rows) + "\n"
+
+
+def test_the_codes_of_graphql_are_those_of_the_code() -> None:
+    rows = ["| code | status | meaning |", "|---|---|---|"]
+    rows += [f"| `{code}` | {HTTP_STATUS[code]} | {MEANINGS[code]} |" for code in Code]
+    assert between("graphql") == "\n".join(rows) + "\n"
+
+
+def test_the_failures_are_those_of_the_code() -> None:
+    rows = ["| code | may pass | meaning |", "|---|---|---|"]
+    rows += [
+        f"| `{code}` | {'yes' if code in RETRYABLE else 'no'} | {FAILURES[code]} |"
+        for code in ErrorCode
+    ]
+    assert between("failures") == "\n".join(rows) + "\n"
