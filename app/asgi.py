@@ -24,15 +24,7 @@ from app.settings import Settings
 
 def create_app(settings: Settings) -> Starlette:
     """Build the API. The database is migrated, and `settings.secret_keys` is not empty."""
-    bell = Doorbell(settings.redis_url)
-    services = Services(
-        settings=settings,
-        database=Database(settings.database_url),
-        bell=bell,
-        store=store_for(settings),
-        links=Links(settings.link_keys),
-        live=Live(bell),
-    )
+    services = _services(settings)
 
     async def caller_of(token: str | None) -> Caller:
         return await authenticate(services.database, token)
@@ -73,4 +65,16 @@ def create_app(settings: Settings) -> Starlette:
             )
         ],
         lifespan=lifespan,
+    )
+
+
+def _services(settings: Settings) -> Services:
+    bell = Doorbell(settings.redis_url)
+    return Services(
+        settings=settings,
+        database=Database(settings.database_url),
+        bell=bell,
+        store=store_for(settings),
+        links=Links(settings.link_keys),
+        live=Live(bell),
     )

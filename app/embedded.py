@@ -13,6 +13,7 @@ from uuid import UUID
 from app import endpoint, keys, lifeline, supervisor
 from app.db.engine import Database
 from app.db.migration import migrate
+from app.documents.store import store_for
 from app.endpoint import Endpoint
 from app.folder import Folder, complete, environment, needs_valkey
 from app.lifeline import Lifeline
@@ -48,6 +49,7 @@ def up(settings: Settings, *, ready_file: Path | None, show_first_key: bool = Tr
     folder = Folder(settings.data_dir)
     folder.open()
     folder.lock()
+    store_for(settings)  # raises now what would stop every child
     service = Service(complete(settings), folder, ready_file, show_first_key=show_first_key)
     asyncio.run(service.run())
 

@@ -4,6 +4,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
 from uuid import uuid4
@@ -11,12 +12,15 @@ from uuid import uuid4
 import pytest
 from pydantic import SecretStr
 from redis.asyncio import Redis
-from service import Service, serve
-from sqlalchemy import text
+from service import Service, reach, serve
+from sqlalchemy import delete, text
 from sqlalchemy.ext.asyncio import create_async_engine
+from sqlmodel import SQLModel
 
 from app.db.engine import Database
 from app.db.migration import migrate
+from app.db.work import transaction
+from app.documents.store import store_for
 from app.settings import Settings
 from app.valkey import Valkey
 from workers.sandbox import Sandbox
@@ -69,34 +73,67 @@ async def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+@pytest.fixture(scope="session", params=["sqlite", "postgresql"])
 def kind_of_database(request: pytest.FixtureRequest) -> str:
     kind: str = request.param
     return kind
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 async def database_url(
+    kind_of_database: str,
+    sqlite_template: Path,
+    postgresql_template: str,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> AsyncIterator[str]:
+    """A migrated database that tests share, each of the two in turn; `database` empties it."""
+    async with own_database(
+        kind_of_database, sqlite_template, postgresql_template, tmp_path_factory.mktemp("database")
+    ) as url:
+        yield url
+
+
+@pytest.fixture
+async def own_database_url(
     kind_of_database: str, sqlite_template: Path, postgresql_template: str, tmp_path: Path
 ) -> AsyncIterator[str]:
-    """A migrated database of its own, on each of the two in turn."""
-    if kind_of_database == "sqlite":
-        path = tmp_path / "docyard.db"
+    """A migrated database for one test, which may break it."""
+    async with own_database(
+        kind_of_database, sqlite_template, postgresql_template, tmp_path
+    ) as url:
+        yield url
+
+
+@asynccontextmanager
+async def own_database(
+    kind: str, sqlite_template: Path, postgresql_template: str, folder: Path
+) -> AsyncIterator[str]:
+    """Copy the template; drop the copy at the end of the block."""
+    if kind == "sqlite":
+        path = folder / "docyard.db"
         shutil.copy(sqlite_template, path)
         yield f"sqlite:///{path}"
         return
-    address = postgresql_template
     name = f"t{uuid4().hex}"
-    await _admin(address, f"CREATE DATABASE {name} TEMPLATE {TEMPLATE}")
-    yield address.format(name=name)
-    await _admin(address, f"DROP DATABASE {name} WITH (FORCE)")
+    await _admin(postgresql_template, f"CREATE DATABASE {name} TEMPLATE {TEMPLATE}")
+    yield postgresql_template.format(name=name)
+    await _admin(postgresql_template, f"DROP DATABASE {name} WITH (FORCE)")
 
 
-@pytest.fixture
-async def database(database_url: str) -> AsyncIterator[Database]:
+@pytest.fixture(scope="session")
+async def shared_database(database_url: str) -> AsyncIterator[Database]:
     database = Database(database_url)
     yield database
     await database.close()
+
+
+@pytest.fixture
+async def database(shared_database: Database) -> AsyncIterator[Database]:
+    """A migrated, empty database, on each of the two in turn."""
+    yield shared_database
+    async with transaction(shared_database) as work:
+        for table in reversed(SQLModel.metadata.sorted_tables):
+            await work.session.exec(delete(table))
 
 
 @pytest.fixture(scope="session")
@@ -117,18 +154,35 @@ async def redis_url(valkey: str) -> str:
     return valkey
 
 
-@pytest.fixture
-def settings(database_url: str, redis_url: str, tmp_path: Path) -> Settings:
+@pytest.fixture(scope="session")
+def shared_settings(
+    database_url: str, valkey: str, tmp_path_factory: pytest.TempPathFactory
+) -> Settings:
+    folder = tmp_path_factory.mktemp("data")
     return Settings(
-        data_dir=tmp_path,
+        data_dir=folder,
         database_url=database_url,
-        redis_url=redis_url,
-        store_url=f"file://{tmp_path / 'files'}",
+        redis_url=valkey,
+        store_url=f"file://{folder / 'files'}",
         secret_keys=(SecretStr("k" * 32),),
+        allowed_origins=("https://app.example",),
         retry_delay=timedelta(milliseconds=1),
         request_limit_bytes=4 * 1024 * 1024,
         upload_limit_bytes=3 * 1024 * 1024,
     )
+
+
+@pytest.fixture
+async def settings(
+    shared_settings: Settings,
+    database: Database,  # noqa: ARG001 - emptied at the end
+    redis_url: str,  # noqa: ARG001 - emptied at the start
+) -> AsyncIterator[Settings]:
+    """Settings of an empty service."""
+    yield shared_settings
+    store = store_for(shared_settings)
+    for key in list(store.keys()):
+        await store.delete(key)
 
 
 @pytest.fixture(scope="session")
@@ -145,17 +199,24 @@ async def paced_sandbox() -> AsyncIterator[Sandbox]:
         yield sandbox
 
 
+@pytest.fixture(scope="session")
+async def api(shared_settings: Settings) -> AsyncIterator[str]:
+    """The address of the API, which is as it ships."""
+    async with serve(shared_settings) as url:
+        yield url
+
+
 @pytest.fixture
-async def service(settings: Settings, sandbox: Sandbox) -> AsyncIterator[Service]:
+async def service(settings: Settings, api: str, sandbox: Sandbox) -> AsyncIterator[Service]:
     """The service as it ships."""
-    async with serve(settings, sandbox) as service:
+    async with reach(api, settings, sandbox) as service:
         yield service
 
 
 @pytest.fixture
-async def paced(settings: Settings, paced_sandbox: Sandbox) -> AsyncIterator[Service]:
+async def paced(settings: Settings, api: str, paced_sandbox: Sandbox) -> AsyncIterator[Service]:
     """The service with the paced processor."""
-    async with serve(settings, paced_sandbox) as service:
+    async with reach(api, settings, paced_sandbox) as service:
         yield service
 
 

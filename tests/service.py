@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
+from uuid import UUID
 
 import httpx2
 import uvicorn
@@ -143,7 +144,11 @@ class Service:
         """Send an operation; return the whole answer."""
         headers = {"Authorization": f"Bearer {token or self.token}"}
         body = {"query": query, "variables": variables or {}}
-        answer = await self.http.post(f"{self.url}/graphql", json=body, headers=headers)
+        answer = await self.http.post(
+            f"{self.url}/graphql",
+            content=json.dumps(body),
+            headers={**headers, "Content-Type": "application/json"},
+        )
         found: dict[str, Any] = answer.json()
         return found
 
@@ -176,6 +181,26 @@ class Service:
         body = answer.json()
         assert "errors" not in body, body
         (value,) = body["data"].values()
+        return value
+
+    async def send_file_to(
+        self,
+        query: str,
+        variables: dict[str, Any],
+        paths: list[str],
+        file: tuple[str, bytes],
+    ) -> Any:  # noqa: ANN401 - JSON
+        """Send an operation with one file that stands in several places of its variables."""
+        answer = await self.http.post(
+            f"{self.url}/graphql",
+            data={
+                "operations": json.dumps({"query": query, "variables": variables}),
+                "map": json.dumps({"0": paths}),
+            },
+            files={"0": file},
+            headers={"Authorization": f"Bearer {self.token}"},
+        )
+        (value,) = answer.json()["data"].values()
         return value
 
     async def upload(self, text: str | bytes, filename: str = "a.txt", **more: Any) -> str:  # noqa: ANN401 - variables
@@ -234,6 +259,10 @@ class Service:
                     return
         raise AssertionError("the job ended before")
 
+    def stored(self) -> list[UUID]:
+        """Return the keys of all stored files, in the order of their making."""
+        return sorted(self.store.keys())
+
     async def kept(self) -> dict[str, int]:
         """Count all that is kept: rows of each table, numbers used up, stored files."""
         async with reading(self.database) as session:
@@ -243,7 +272,7 @@ class Service:
             }
             numbers = select(func.sum(Application.last_job_number))
             counts["numbers"] = (await session.exec(numbers)).one()
-        return counts | {"files": len(list(self.store.keys()))}
+        return counts | {"files": len(self.stored())}
 
     async def job(self, id: str) -> dict[str, Any]:
         """Read a job with everything the tests look at."""
@@ -325,10 +354,8 @@ class Refused(Exception):
 
 
 @asynccontextmanager
-async def serve(settings: Settings, sandbox: Sandbox) -> AsyncIterator[Service]:
-    """Serve the API on a free port, with two applications."""
-    database, bell = Database(settings.database_url), Doorbell(settings.redis_url)
-    tokens = await _tokens(database)
+async def serve(settings: Settings) -> AsyncIterator[str]:
+    """Serve the API on a free port; give its address."""
     listener = socket.create_server(("127.0.0.1", 0))
     server = uvicorn.Server(
         uvicorn.Config(
@@ -341,14 +368,23 @@ async def serve(settings: Settings, sandbox: Sandbox) -> AsyncIterator[Service]:
     )
     serving = asyncio.create_task(server.serve(sockets=[listener]))
     try:
-        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+    finally:
+        server.should_exit = True
+        await serving
+
+
+@asynccontextmanager
+async def reach(url: str, settings: Settings, sandbox: Sandbox) -> AsyncIterator[Service]:
+    """Give what reaches the API at this address, with two new applications and their keys."""
+    database, bell = Database(settings.database_url), Doorbell(settings.redis_url)
+    try:
+        tokens = await _tokens(database)
         async with httpx2.AsyncClient(timeout=PATIENCE_SECONDS) as http:
             yield Service(
                 settings, database, bell, store_for(settings), sandbox, url, http, *tokens
             )
     finally:
-        server.should_exit = True
-        await serving
         await bell.close()
         await database.close()
 

@@ -89,6 +89,11 @@ def test_a_cluster_without_keys_is_stopped_with_a_sentence(command: str, data_di
     assert told.err.count("\n") == 1
 
 
+def test_a_store_that_is_not_known_stops_the_start_with_a_sentence(data_dir: Path) -> None:
+    told = docyard("up", DATA_DIR=str(data_dir), STORE_URL="ftp://there")
+    assert told == Ended(2, "", "docyard: DOCYARD_STORE_URL begins with 'ftp'; use file:///path.\n")
+
+
 def test_a_folder_that_others_use_is_left_as_it_is(tmp_path: Path) -> None:
     tmp_path.chmod(0o755)
     (tmp_path / "theirs").touch()
@@ -126,13 +131,11 @@ def test_a_key_is_made_for_an_application_that_is_made_with_it(data_dir: Path) -
     assert all(key.startswith("dy_") for key in keys)
 
 
-def test_the_doctor_finds_a_new_folder_well_and_says_what_fails(data_dir: Path) -> None:
-    well = docyard("doctor", DATA_DIR=str(data_dir))
-    assert well.status == 0
-    assert "database                none yet; the first start makes it" in well.out
-    ill = docyard("doctor", DATA_DIR=str(data_dir), REDIS_URL="redis://127.0.0.1:1/0")
-    assert ill.status == 1
-    assert "FAILS  Redis" in ill.out
+def test_the_doctor_says_what_is_well_and_what_fails(data_dir: Path) -> None:
+    told = docyard("doctor", DATA_DIR=str(data_dir), REDIS_URL="redis://127.0.0.1:1/0")
+    assert told.status == 1
+    assert "ok     database                none yet; the first start makes it" in told.out
+    assert "FAILS  Redis" in told.out
 
 
 def test_a_file_that_is_not_there_is_wrong_use(data_dir: Path) -> None:
@@ -208,7 +211,8 @@ async def test_run_prints_text_with_a_line_above_each_segment(files: Files) -> N
 async def test_run_shows_how_far_it_is_on_standard_error(files: Files) -> None:
     told = await files.run(files.write("a.txt", "page One\n"), quiet=False)
     lines = told.err.splitlines()
-    assert lines[:3] == ["Looking for the service", "Uploading a.txt", "Waiting, 0 %"]
+    assert lines[:2] == ["Looking for the service", "Uploading a.txt"]
+    assert lines[2].startswith("Waiting, 0 %")
     assert lines[-1].startswith("Done, 100 %: 1 of 1 pages")
 
 

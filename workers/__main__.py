@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import logging
 import signal
 import sys
 from collections.abc import Coroutine
@@ -12,13 +11,12 @@ from typing import Any, cast
 from arq.typing import WorkerCoroutine
 from arq.worker import Worker, func
 
+from app import lifeline, logs
 from app.jobs.queue import QUEUE, RUN_JOB, Channel, connection_pool, queue_client
 from app.settings import SettingError, Settings
 from workers import sweep
 from workers.context import WorkerContext, open_context
 from workers.run_job import run_job
-
-logger = logging.getLogger(__name__)
 
 POLL_SECONDS = 0.1
 READ_LIMIT = 1000
@@ -34,7 +32,8 @@ def main() -> int:
     except SettingError as error:
         sys.stderr.write(f"{error}\n")
         return 2
-    logging.basicConfig(level=settings.log_level, format="%(levelname)s %(name)s %(message)s")
+    logs.set_up(settings.log_level)
+    lifeline.watch()
     asyncio.run(serve(settings))
     return 0
 

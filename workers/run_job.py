@@ -8,6 +8,8 @@ from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any
 
+from sqlalchemy.exc import SQLAlchemyError
+
 from app.clock import now
 from app.db.work import reading, transaction
 from app.errors import ErrorCode, Failure, ProcessingFailed
@@ -100,14 +102,26 @@ async def keep_alive(context: WorkerContext, run: Run) -> None:
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(nudge.wait(), min(LOOK_SECONDS, heartbeat))
         nudge.clear()
-        if time.monotonic() >= beat_at:
-            async with transaction(context.database) as work:
-                await runs.extend(work, run, lease=context.settings.lease)
+        beating = time.monotonic() >= beat_at
+        try:
+            await (_beat(context, run) if beating else _look(context, run))
+        except (SQLAlchemyError, OSError) as error:
+            # The database may be back before the lease is over, and every write is fenced.
+            logger.warning("job %s: no heartbeat, %s", run.job_id, type(error).__name__)
+            continue
+        if beating:
             beat_at = time.monotonic() + heartbeat
-        else:
-            async with reading(context.database) as session:
-                if not await runs.still_ours(session, run):
-                    raise RunLost
+
+
+async def _beat(context: WorkerContext, run: Run) -> None:
+    async with transaction(context.database) as work:
+        await runs.extend(work, run, lease=context.settings.lease)
+
+
+async def _look(context: WorkerContext, run: Run) -> None:
+    async with reading(context.database) as session:
+        if not await runs.still_ours(session, run):
+            raise RunLost
 
 
 async def _documents(context: WorkerContext, run: Run) -> None:

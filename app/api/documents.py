@@ -208,5 +208,6 @@ async def document_connection(context: Context, request: PageRequest) -> Connect
 
 
 async def _chunks(file: UploadFile) -> AsyncIterator[bytes]:
+    await file.seek(0)  # one file of a request may stand in several places of its variables
     while chunk := await file.read(MIB):
         yield chunk

@@ -1,5 +1,6 @@
 """What may be asked for, in the schema. Left out and null both mean the default."""
 
+import re
 from dataclasses import fields
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
     FileUpload = UploadFile
 else:
     FileUpload = Upload
+
+_UNREADABLE = re.compile(r"[\x00-\x1f\ud800-\udfff]")
+"""Control characters and halves of characters: databases refuse some, people read none."""
 
 _HELP = {
     item.name: item.metadata["help"] for kind in (SegmentOptions, Category) for item in fields(kind)
@@ -157,9 +161,12 @@ class JobFilter(Given):
     )
 
     def filter(self) -> Filter:
-        """Return the filter of the middle. Ids that are malformed are ids that nobody has."""
+        """Return the filter of the middle. What cannot be stored is what nobody has."""
+        ids = None if self.ids is None else [id for id in map(id_or_none, self.ids) if id]
+        if any(_UNREADABLE.search(word or "") for word in (self.group_id, self.name)):
+            ids = []
         return Filter(
-            ids=None if self.ids is None else [id for id in map(id_or_none, self.ids) if id],
+            ids=ids,
             numbers=self.numbers,
             group_id=self.group_id,
             types=self.types,
@@ -181,7 +188,7 @@ def text(value: str | None, loc: str, *, limit: int = 255) -> str | None:
     """
     if not value:
         return None
-    if len(value) > limit or any(ord(character) < 32 for character in value):  # noqa: PLR2004 - C0
+    if len(value) > limit or _UNREADABLE.search(value):
         message = f"{loc} has at most {limit} characters, and no control characters."
         raise BadInput(FieldError((loc,), message, "string_length"))
     return value

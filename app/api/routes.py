@@ -22,7 +22,14 @@ from app.documents import commands, uploads
 from app.documents.links import Action
 from app.documents.media import UNKNOWN
 from app.documents.models import Document
-from app.errors import AppError, FieldError, InvalidInput, InvalidLink, NotFound
+from app.errors import (
+    AppError,
+    FieldError,
+    InvalidInput,
+    InvalidLink,
+    NotFound,
+    UploadMismatch,
+)
 from app.jobs import commands as jobs
 from app.jobs.models import Attachment
 
@@ -95,8 +102,11 @@ async def _upload(services: Services, request: Request) -> Response:
             async with transaction(database) as work:
                 document = await commands.complete(work, id, stored)
                 await jobs.data_arrived(work, services.bell, id)
-        except AppError as error:
-            await uploads.give_up_damaged(database, store, id, error)
+        except UploadMismatch:
+            # No retry can mend it: jobs that wait for these bytes go on without them.
+            async with transaction(database) as work:
+                await commands.give_up(work, id, store=store)
+                await jobs.data_arrived(work, services.bell, id)
             raise
     body = {
         "documentId": str(id),

@@ -25,13 +25,18 @@ class Database:
             SettingError: another scheme, or a malformed address.
         """
         self.url = _driver_url(url)
+        # Parameters are hidden from errors, which are logged: they hold what documents say.
         if self.is_sqlite:
             # One writer connection a process: SQLite's own waiting is unfair, a queue is not.
             self._writer = _sqlite_engine(self.url, pool_size=1, begin="BEGIN IMMEDIATE")
             self._reader = _sqlite_engine(self.url, pool_size=READERS, begin="BEGIN")
         else:
             self._writer = self._reader = create_async_engine(
-                self.url, pool_size=READERS, max_overflow=READERS, pool_pre_ping=True
+                self.url,
+                pool_size=READERS,
+                max_overflow=READERS,
+                pool_pre_ping=True,
+                hide_parameters=True,
             )
         self.writer = async_sessionmaker(self._writer, class_=AsyncSession, expire_on_commit=False)
         self.reader = async_sessionmaker(self._reader, class_=AsyncSession, expire_on_commit=False)
@@ -69,7 +74,9 @@ def _driver_url(url: str) -> URL:
 
 
 def _sqlite_engine(url: URL, *, pool_size: int, begin: str) -> AsyncEngine:
-    engine = create_async_engine(url, pool_size=pool_size, max_overflow=0, pool_timeout=60)
+    engine = create_async_engine(
+        url, pool_size=pool_size, max_overflow=0, pool_timeout=60, hide_parameters=True
+    )
 
     @event.listens_for(engine.sync_engine, "connect")
     def set_up(connection: DBAPIConnection, _record: object) -> None:

@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+import re
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 from uuid import UUID
@@ -9,6 +10,9 @@ from uuid import UUID
 from app.errors import InvalidCursor, InvalidPage
 
 Row = TypeVar("Row")
+
+MAX_NUMBER = 2**31 - 1
+"""The largest that an Integer column of PostgreSQL takes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +71,17 @@ def keys(value: str, *, count: int) -> list[str]:
     if len(found) != count:
         raise InvalidCursor
     return found
+
+
+def number(key: str) -> int:
+    """Return a key as a number.
+
+    Raises:
+        InvalidCursor: it is none that a column of ours holds; such a cursor is forged.
+    """
+    if not re.fullmatch(r"[0-9]{1,10}", key) or int(key) > MAX_NUMBER:
+        raise InvalidCursor
+    return int(key)
 
 
 def cursor_of(id: UUID) -> str:

@@ -140,7 +140,8 @@ def clean_tags(tags: Sequence[str]) -> list[str]:
     trimmed = list(dict.fromkeys(tag.strip() for tag in tags))
     if len(trimmed) > MAX_TAGS:
         raise InvalidInput(FieldError(("tags",), f"At most {MAX_TAGS} tags.", "too_long"))
-    if any(not tag or len(tag) > MAX_TAG_CHARS or "\0" in tag for tag in trimmed):
+    unstorable = re.compile(r"[\x00\ud800-\udfff]")  # NUL, and halves of characters
+    if any(not tag or len(tag) > MAX_TAG_CHARS or unstorable.search(tag) for tag in trimmed):
         message = f"A tag has 1 to {MAX_TAG_CHARS} characters."
         raise InvalidInput(FieldError(("tags",), message, "string_length"))
     return trimmed

@@ -161,11 +161,17 @@ def store_for(settings: Settings) -> LocalStore:
 async def _blocks(chunks: AsyncIterable[bytes]) -> AsyncIterator[bytes]:
     """Gather small chunks: a thread is not worth calling for each."""
     block = bytearray()
-    async for chunk in chunks:
-        block += chunk
-        if len(block) >= BLOCK_BYTES:
+    try:
+        async for chunk in chunks:
+            block += chunk
+            if len(block) >= BLOCK_BYTES:
+                yield bytes(block)
+                block.clear()
+    except Exception:
+        # The sender went away: what came before stays, and is not sent again.
+        if block:
             yield bytes(block)
-            block.clear()
+        raise
     if block:
         yield bytes(block)
 

@@ -12,7 +12,7 @@ from app.db.work import transaction
 from app.documents import commands
 from app.documents.models import Document, DocumentStatus
 from app.documents.store import LocalStore, Stored
-from app.errors import AppError, InvalidLink, UploadComplete, UploadMismatch
+from app.errors import InvalidLink, UploadComplete
 
 REQUEST_LIFETIME = timedelta(hours=1)
 """Longer than any request: what a crash leaves of one is swept away then."""
@@ -97,12 +97,3 @@ async def put(
         received = await store.received(document_id)
         async with transaction(database) as work:
             await commands.note_received(work, document_id, received)
-
-
-async def give_up_damaged(
-    database: Database, store: LocalStore, document_id: UUID, error: AppError
-) -> None:
-    """Give an upload up whose bytes are not those that were announced: no retry can mend it."""
-    if isinstance(error, UploadMismatch):
-        async with transaction(database) as work:
-            await commands.give_up(work, document_id, store=store)

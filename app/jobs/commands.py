@@ -234,15 +234,17 @@ async def _next_number(work: Work, application_id: UUID) -> Application:
 
 async def _documents_of(work: Work, job_id: UUID) -> Sequence[Document]:
     """Return the documents that came with a job or from it, and that no other job uses."""
-    elsewhere = (
-        exists()
-        .where(col(JobDocument.document_id) == col(Document.id))
-        .where(col(JobDocument.job_id) != job_id)
-    )
     owned = select(JobDocument.document_id).where(
         JobDocument.job_id == job_id, col(JobDocument.owned)
     )
-    statement = select(Document).where(
-        col(Document.id).in_(owned) | (col(Document.produced_by_id) == job_id), ~elsewhere
+    candidates = select(Document).where(
+        col(Document.id).in_(owned) | (col(Document.produced_by_id) == job_id)
     )
-    return (await work.session.exec(statement)).all()
+    # Locked first, then looked at: a job that is being created holds them until it is there.
+    found = (await work.session.exec(candidates.with_for_update())).all()
+    elsewhere = select(JobDocument.document_id).where(
+        col(JobDocument.document_id).in_([document.id for document in found]),
+        JobDocument.job_id != job_id,
+    )
+    used = set(await work.session.exec(elsewhere))
+    return [document for document in found if document.id not in used]

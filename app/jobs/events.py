@@ -116,9 +116,9 @@ def cursor_seq(value: str, *, job_id: UUID) -> int:
         InvalidCursor: it was not given out for an event of this job.
     """
     job, seq, _transaction, _id = pages.keys(value, count=4)
-    if job != job_id.hex or not seq.isdecimal():
+    if job != job_id.hex:
         raise InvalidCursor
-    return int(seq)
+    return pages.number(seq)
 
 
 async def _write(  # noqa: PLR0917

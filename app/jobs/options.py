@@ -1,5 +1,6 @@
 """What each type of job can be asked for: one definition, from the API to the processors."""
 
+import re
 from dataclasses import dataclass, field, fields
 from enum import StrEnum
 from typing import Any
@@ -67,6 +68,7 @@ class SegmentOptions:
 MIN_SEGMENT_CHARS, MAX_SEGMENT_CHARS = 100, 100_000
 MAX_TAGS_A_SEGMENT = 20
 MAX_DOC_TYPE_CHARS = 255
+_UNSTORABLE = re.compile(r"[\x00\ud800-\udfff]")  # NUL, and halves of characters
 
 
 def check(options: SegmentOptions) -> None:
@@ -83,8 +85,8 @@ def check(options: SegmentOptions) -> None:
     if not 0 <= options.max_tags <= MAX_TAGS_A_SEGMENT:
         message = f"maxTags must be 0 to {MAX_TAGS_A_SEGMENT}."
         errors.append(FieldError(("task", "segment", "maxTags"), message, "out_of_range"))
-    if len(options.doc_type) > MAX_DOC_TYPE_CHARS:
-        message = f"docType may have at most {MAX_DOC_TYPE_CHARS} characters."
+    if len(options.doc_type) > MAX_DOC_TYPE_CHARS or _UNSTORABLE.search(options.doc_type):
+        message = f"docType has at most {MAX_DOC_TYPE_CHARS} characters, NUL not among them."
         errors.append(FieldError(("task", "segment", "docType"), message, "string_length"))
     if errors:
         raise InvalidInput(*errors)

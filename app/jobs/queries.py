@@ -11,9 +11,8 @@ from sqlmodel import col, func, select
 
 from app.accounts.caller import Caller
 from app.clock import now
-from app.db.pages import Page, PageRequest, cursor, id_of, keys, page
+from app.db.pages import Page, PageRequest, cursor, id_of, keys, number, page
 from app.db.work import ReadSession
-from app.errors import InvalidCursor
 from app.jobs.models import Job, JobDocument, JobEvent, Segment, Worker
 from app.jobs.runs import due
 from app.jobs.states import FINISHED, JobStatus
@@ -261,10 +260,7 @@ def _conditions(caller: Caller, where: JobFilter) -> list[Any]:
 
 
 def _numbers(value: str, count: int) -> list[int]:
-    try:
-        return [int(key) for key in keys(value, count=count)]
-    except ValueError:
-        raise InvalidCursor from None
+    return [number(key) for key in keys(value, count=count)]
 
 
 def _rate(job: Job) -> float | None:

@@ -14,7 +14,7 @@ import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, Self
@@ -74,14 +74,15 @@ class Process:
     pid: int
     parent: int
     started: int
-    command: str
 
     @property
     def role(self) -> str:
-        """What it is to the service."""
-        for mark, role in ROLES.items():
-            if mark in self.command:
-                return role
+        """What it is to the service; a child of a sandbox passes for a sandbox."""
+        with contextlib.suppress(OSError):
+            command = Path(f"/proc/{self.pid}/cmdline").read_bytes().replace(b"\0", b" ")
+            for mark, role in ROLES.items():
+                if mark in command.decode("utf-8", "replace"):
+                    return role
         return "other"
 
     @property
@@ -189,7 +190,8 @@ class Machine:
         }:
             ours |= more
         self._seen |= ours
-        self.opened = self.opened or any(self._stored(each.opens()) for each in children(ours))
+        if not self.opened:
+            self.opened = any(self._stored(each.opens()) for each in children(ours))
         return sorted(ours, key=lambda each: each.pid)
 
     def of_role(self, role: str) -> list[Process]:
@@ -199,6 +201,22 @@ class Machine:
     def children(self) -> list[Process]:
         """Return the living children of the sandboxes."""
         return children(set(self.look()))
+
+    def busy_workers(self) -> list[Process]:
+        """Return the workers in whose sandboxes a document is open right now."""
+        ours = {process.pid: process for process in self.look()}
+        busy = {
+            ours[child.parent].parent
+            for child in children(set(ours.values()))
+            if self._stored(child.opens())
+        }
+        return [ours[pid] for pid in busy if pid in ours]
+
+    def has_workers(self, count: int) -> bool:
+        """Return whether so many workers live whose sandboxes are up."""
+        ours = self.look()
+        workers = {each.pid for each in ours if each.role == "worker"}
+        return len({each.parent for each in ours if each.role == "sandbox"} & workers) == count
 
     def has_open(self, path: Path) -> bool:
         """Return whether a child of a sandbox has this file open."""
@@ -284,6 +302,11 @@ class Machine:
 ATTACHMENTS = "SELECT id, sha256 FROM attachment"
 
 
+def utc(value: str) -> datetime:
+    """Read a time as SQLite holds it."""
+    return datetime.fromisoformat(f"{value}+00:00")
+
+
 def children(processes: set[Process]) -> list[Process]:
     """Return those of the processes that were forked by a sandbox."""
     sandboxes = {each.pid for each in processes if each.role == "sandbox"}
@@ -300,12 +323,9 @@ def _look(pid: int) -> Process | None:
     """Return the process of this number, None where there is none or it has ended."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_text("utf-8", "replace").rpartition(")")[2].split()
-        command = Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ")
     except OSError:
         return None
-    if stat[0] in "ZX":
-        return None
-    return Process(pid, int(stat[1]), int(stat[19]), command.decode("utf-8", "replace").strip())
+    return None if stat[0] in "ZX" else Process(pid, int(stat[1]), int(stat[19]))
 
 
 def _id(value: str) -> str:

@@ -5,10 +5,11 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
+from uuid import UUID
 
 import httpx2
 from history import Answer, Call, Event, Kind, Sighting, Watch
-from machine import LOOK_SECONDS, Machine
+from machine import LOOK_SECONDS, Machine, utc
 from sample_files import Sample
 
 from app.client import Client, Refused, ServiceGone
@@ -31,6 +32,7 @@ CREATE_UPLOAD = f"""mutation ($filename: String!, $size: BigInt!) {{
   ... on CreateUploadSuccess {{ document {{ id }} uploadUrl }} {PROBLEM} }} }}"""
 JOBS = """query ($after: String) { jobs(first: 100, after: $after) {
   nodes { id status } pageInfo { hasNextPage endCursor } } }"""
+REFUSALS = 40
 TIMEOUT = httpx2.Timeout(30, connect=10)
 
 
@@ -53,6 +55,7 @@ class Recorder:
     http: httpx2.AsyncClient = field(
         default_factory=lambda: httpx2.AsyncClient(timeout=TIMEOUT, trust_env=False)
     )
+    _statuses: dict[str, JobStatus] = field(default_factory=dict)
 
     async def create(
         self, name: str, files: Iterable[Sample], *, document_ids: Iterable[str] = ()
@@ -88,7 +91,7 @@ class Recorder:
             if called is Answer.OK:
                 return str(answer["document"]["id"])
 
-    async def look_at_jobs(self) -> None:
+    async def look_over_api(self) -> None:
         """See the status of every job over the API, where it answers."""
         after, more = None, True
         while more:
@@ -102,29 +105,44 @@ class Recorder:
                 self.sightings.append(Sighting(job_id=job["id"], at=asked_at, status=seen))
             after, more = page["pageInfo"]["endCursor"], page["pageInfo"]["hasNextPage"]
 
+    def look_at_rows(self) -> None:
+        """See every change of a status, and every lease that has run out."""
+        for id, word, lease in self.machine.rows("SELECT id, status, lease_until FROM job"):
+            seen, leased = JobStatus(word), None if lease is None else utc(lease)
+            expired = leased is not None and leased < now()
+            if expired or self._statuses.get(id) is not seen:
+                self._statuses[id] = seen
+                self.sightings.append(
+                    Sighting(
+                        job_id=str(UUID(id)),
+                        at=now(),
+                        status=seen,
+                        source="sql",
+                        lease_until=leased,
+                    )
+                )
+
     async def watch(self, job_id: str) -> None:
         """Follow the events of a job to the last one, over as many connections as that takes."""
         watch = Watch(job_id=job_id)
         self.watches.append(watch)
-        cursor = None
+        cursor, refusals = None, 0
         while not watch.complete:
-            async with Client(self._endpoint()) as client:
-                watch.connections += 1
-                try:
+            watch.connections += 1
+            try:
+                async with Client(self._endpoint()) as client:
                     async for event in client.events(job_id, after=cursor):
-                        cursor = event["cursor"]
+                        cursor, refusals = event["cursor"], 0
                         watch.events.append(_event(event))
-                    watch.complete = True
-                except ServiceGone:
-                    await asyncio.sleep(LOOK_SECONDS)
-                except Refused:
-                    # Deleted before it was watched, or a service on its way down.
-                    if not await client.alive():
-                        continue
-                    if not watch.events:
-                        self.watches.remove(watch)
-                        return
+                watch.complete = True
+            except ServiceGone:
+                await asyncio.sleep(LOOK_SECONDS)
+            except Refused:
+                # A service on its way down refuses, too.
+                refusals += 1
+                if refusals > REFUSALS:
                     raise
+                await asyncio.sleep(LOOK_SECONDS)
 
     async def ask(
         self, query: str, variables: dict[str, Any], files: Iterable[Sample] = ()

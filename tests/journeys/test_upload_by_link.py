@@ -3,9 +3,12 @@
 import asyncio
 import hashlib
 from urllib.parse import urlsplit
+from uuid import UUID
 
 import pytest
 from service import CREATE_UPLOAD, DOCUMENT, Service
+
+from app.settings import MIB
 
 pytestmark = pytest.mark.anyio
 
@@ -101,7 +104,7 @@ async def test_bytes_that_are_not_those_announced_cancel_the_document(service: S
     assert (answer.status_code, answer.json()["code"]) == (422, "UPLOAD_MISMATCH")
     document = await service.ask(DOCUMENT, id=id)
     assert (document["status"], document["url"]) == ("CANCELED", None)
-    assert list(service.store.keys()) == []
+    assert service.stored() == []
     again = await service.http.put(link, content=CONTENT)
     assert (again.status_code, again.json()["code"]) == (403, "INVALID_LINK")
 
@@ -115,16 +118,20 @@ async def test_a_complete_upload_takes_no_more_bytes(service: Service) -> None:
 
 
 async def test_an_interrupted_upload_goes_on_where_it_stopped(service: Service) -> None:
-    id, link = await service.create_upload(len(CONTENT), sha256=SHA256)
-    await _send_part(link, CONTENT[:10], announced=len(CONTENT))
+    content = CONTENT * 50_000
+    id, link = await service.create_upload(len(content))
+    await _send_part(service, id, link, content[: 5 * MIB // 4], announced=len(content))
     async with asyncio.timeout(10):
-        # The server notices the end of the connection on its own.
-        while (await service.ask(DOCUMENT, id=id))["receivedBytes"] < 10:
-            await asyncio.sleep(0)
+        # The server notices the end of the connection by itself, and tells nobody.
+        while not (received := (await service.ask(DOCUMENT, id=id))["receivedBytes"]):
+            pass
+    assert MIB <= received <= 5 * MIB // 4
     answer = await service.http.put(
-        link, content=CONTENT[10:], headers={"Content-Range": f"bytes 10-29/{len(CONTENT)}"}
+        link,
+        content=content[received:],
+        headers={"Content-Range": f"bytes {received}-{len(content) - 1}/{len(content)}"},
     )
-    assert answer.json()["sha256"] == SHA256
+    assert answer.json()["sha256"] == hashlib.sha256(content).hexdigest()
 
 
 async def test_only_one_request_at_a_time_sends_bytes_of_an_upload(service: Service) -> None:
@@ -163,12 +170,15 @@ async def test_a_changed_upload_link_takes_nothing(service: Service, change: obj
     assert (await service.ask(DOCUMENT, id=id))["receivedBytes"] == 0
 
 
-async def _send_part(link: str, part: bytes, *, announced: int) -> None:
-    """Send the beginning of a body and hang up."""
+async def _send_part(service: Service, id: str, link: str, part: bytes, *, announced: int) -> None:
+    """Send the beginning of a body; hang up once some of it is stored."""
     url = urlsplit(link)
     _, writer = await asyncio.open_connection(url.hostname, url.port)
     head = f"PUT {url.path}?{url.query} HTTP/1.1\r\nHost: x\r\nContent-Length: {announced}\r\n\r\n"
     writer.write(head.encode() + part)
-    await writer.drain()
+    async with asyncio.timeout(10):
+        while not await service.store.received(UUID(id)):
+            await writer.drain()
+            await service.ask(DOCUMENT, id=id)
     writer.close()
     await writer.wait_closed()

@@ -6,6 +6,7 @@ from itertools import pairwise
 from workers.processors.columns import Piece, columns
 from workers.processors.elements import Element, Kind
 from workers.processors.headings import Profile
+from workers.processors.joining import is_hyphenated
 from workers.processors.lines import Line, Sheet
 from workers.processors.paragraphs import Group, ends_full, groups, is_terminal
 from workers.processors.rows import Row, rows
@@ -14,7 +15,7 @@ from workers.processors.writing import escape
 
 _FOOT = 0.5  # of the height: footnotes stand below
 _DEEPEST_ITEM = 5
-_FEWEST_LETTERS = 40
+_SHORTEST_REST, _SHORTEST_SENTENCE = 12, 40  # letters
 _HEADING_STEP = 2.0
 _MOST_HEADING_ROWS = 3
 
@@ -64,7 +65,7 @@ class _Composer:
         for place, group in enumerate(parts):
             elements = list(self._element(group, is_note=place >= notes))
             if elements and place in (notes - 1, len(parts) - 1):
-                elements[-1].open_end = self._is_open(group, elements[-1])
+                _leave_open(elements[-1], group)
             found += elements
         return found
 
@@ -141,16 +142,6 @@ class _Composer:
         element.level = min(len(self._indents) - 1, _DEEPEST_ITEM)
         return element
 
-    def _is_open(self, group: Group, element: Element) -> bool:
-        match element.kind:
-            case Kind.CODE:
-                return True
-            case Kind.HEADING | Kind.TABLE:
-                return False
-        return not is_terminal(group.rows[-1].text) and (
-            ends_full(group) or group.rows[-1].text[-1] in "-\u2010\u00ad"
-        )
-
     def _table(self, grid: Grid) -> Element:
         box = self._sheet.box(grid.x0, grid.y0, grid.x1, grid.y1)
         return Element(
@@ -176,12 +167,23 @@ class _Composer:
         return place
 
 
+def _leave_open(element: Element, group: Group) -> None:
+    """Say of the last element of a column whether its text stops in the middle."""
+    last = group.rows[-1].text
+    if element.kind is Kind.CODE:
+        element.open_end = True
+    elif element.kind is not Kind.HEADING:
+        element.open_end = not is_terminal(last)
+        element.full = element.open_end and (ends_full(group) or is_hyphenated(last))
+
+
 def _may_go_on(element: Element) -> bool:
     """A label at the head of a page is not the rest of the last paragraph before it."""
     match element.kind:
         case Kind.PARAGRAPH | Kind.FOOTNOTE:
             first = element.text[0]
-            return (first.isalpha() and not first.isupper()) or len(element.text) >= _FEWEST_LETTERS
+            is_middle = first.isalpha() and not first.isupper()
+            return len(element.text) >= (_SHORTEST_REST if is_middle else _SHORTEST_SENTENCE)
         case Kind.CODE | Kind.TABLE:
             return True
     return False

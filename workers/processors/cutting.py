@@ -45,6 +45,7 @@ def _piece(element: Element, offset: int, text: str, *, is_first: bool) -> Eleme
         place=element.place if is_first else f"{element.place}+{offset}",
         level=element.level if kind is Kind.ITEM else 0,
         open_end=element.open_end,
+        full=element.full,
         goes_on=element.goes_on and is_first,
         tight=element.tight and is_first,
         language=element.language,

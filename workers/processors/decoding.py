@@ -60,5 +60,11 @@ def lines(source: Path, longest: int) -> Iterator[str]:
     name = encoding(source)
     errors = "docyard-latin-1" if name == "cp1252" else "replace"
     with source.open("rb") as raw, io.TextIOWrapper(raw, encoding=name, errors=errors) as file:
+        rest = ""
         while line := file.readline(longest):
-            yield line
+            line = rest + line
+            whole = len(line) if line.endswith("\n") or len(line) < longest else line.rfind(" ") + 1
+            rest = line[whole:] if whole else ""
+            yield line[:whole] if whole else line
+        if rest:
+            yield rest

@@ -31,6 +31,7 @@ class Element:
     level: depth of a heading, 1 to 6; depth of an item, 0 is the outermost.
     minor: a heading that need not open a segment.
     open_end: the text stops in the middle of a sentence, at the end of a column or page.
+    full: and its last line reaches the margin.
     goes_on: it may be the rest of an element that stopped so.
     tight: stands on the line after the element before, without an empty line between.
     path: the headings above it; given by the packer.
@@ -43,6 +44,7 @@ class Element:
     level: int = 0
     minor: bool = False
     open_end: bool = False
+    full: bool = False
     goes_on: bool = False
     tight: bool = False
     language: str = ""
@@ -50,7 +52,7 @@ class Element:
     path: Path = ()
 
     def to_json(self) -> dict[str, Any]:
-        """Return what `from_json` reads back; fields that say nothing are left out."""
+        """Return what `from_json` reads back, without the path and what says nothing."""
         value: dict[str, Any] = {
             "k": self.kind.value,
             "t": self.text,
@@ -60,13 +62,12 @@ class Element:
         value |= {"l": self.level} if self.level else {}
         value |= {key: 1 for key, name in _FLAGS.items() if getattr(self, name)}
         value |= {"lang": self.language} if self.language else {}
-        value |= {"h": list(self.path)} if self.path else {}
         if self.boxes:
             value["b"] = [[box.page, box.x0, box.y0, box.x1, box.y1] for box in self.boxes]
         return value
 
 
-_FLAGS = {"m": "minor", "o": "open_end", "g": "goes_on", "n": "tight"}
+_FLAGS = {"m": "minor", "o": "open_end", "u": "full", "g": "goes_on", "n": "tight"}
 
 
 def from_json(value: dict[str, Any]) -> Element:
@@ -79,8 +80,11 @@ def from_json(value: dict[str, Any]) -> Element:
         level=value.get("l", 0),
         language=value.get("lang", ""),
         boxes=tuple(Box(*box) for box in value.get("b", ())),
-        path=tuple(value.get("h", ())),
-        **{name: key in value for key, name in _FLAGS.items()},
+        minor="m" in value,
+        open_end="o" in value,
+        full="u" in value,
+        goes_on="g" in value,
+        tight="n" in value,
     )
 
 

@@ -20,6 +20,7 @@ _DEEPEST = 6
 _FEWEST_SIZES, _MOST_SIZES = 2, 4  # of headings: below, and in no wild document, each makes a level
 _FIRST_TEXT = 400  # letters of text on a first page that is not a cover
 _SENTENCE_END = (".", ",", ";", "\u3002")
+_DIGITS = re.compile(r"\d+")
 _NOT_WORDS = re.compile(r"[\W_]+")
 _HEADING_NUMBER = re.compile(
     r"(?:(?:chapter|kapitel|section|part|teil|appendix|anhang)\s*)?[\dA-Zivx]{0,4}(?:\.\d+)*\.?\s*"
@@ -131,15 +132,17 @@ def learn(sheets: list[Sheet], outline: Outline) -> Profile:
 
 def _monospaced(sheets: list[Sheet]) -> frozenset[str]:
     """Fonts in which every letter is equally wide, whether or not they say so."""
-    widths: dict[str, list[float]] = defaultdict(list)
+    pitches: dict[str, dict[str, float]] = defaultdict(dict)
     for sheet in sheets:
         for line in sheet.lines:
             letters = len(line.text)
             if line.pitch and letters >= 8 and sum(map(str.isalpha, line.text)) * 2 > letters:
-                widths[line.font].append(line.pitch)
+                # "Section 1", "Section 2" are equally wide in any font: one text counts once.
+                pitches[line.font][_DIGITS.sub("", line.text)] = line.pitch
     found = set()
-    for font, values in widths.items():
-        middle = sorted(values)[len(values) // 2]
+    for font, by_text in pitches.items():
+        values = sorted(by_text.values())
+        middle = values[len(values) // 2]
         near = sum(abs(value - middle) < 0.01 * middle for value in values)
         if len(values) >= 4 and near >= 0.75 * len(values):
             found.add(font)

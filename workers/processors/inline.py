@@ -8,9 +8,10 @@ _MOST_MARKS = 4  # inside of each other; more are left out
 _MOST_OPEN = 64
 
 _STRONG = frozenset(("b", "strong"))
-_STRESSED = frozenset(("i", "em", "cite"))
+_STRESSED = frozenset(("i", "em"))
 _CODE = frozenset(("code", "kbd", "samp", "tt"))
 _SPACES = re.compile(r"[ \t\r\n\f\u00a0\ufeff\u200b]+")
+_DOUBLE = re.compile(r"  +")
 _AROUND_BREAK = re.compile(r" ?\n[ \n]*")
 _NOT_IN_ADDRESS = re.compile(r"[\s()<>]")
 _RAISED = str.maketrans(
@@ -24,30 +25,41 @@ class Inline:
     def __init__(self) -> None:
         self.chars = 0
         self._parts: list[str] = []
+        self._raw: list[str] = []
         self._open: list[tuple[str, int, str]] = []
 
     def add(self, text: str) -> None:
         """Take text that is Markdown already, or source code."""
+        self._settle()
         self._parts.append(text)
         self.chars += len(text)
 
     def add_text(self, text: str) -> None:
         """Take text as it stands in a page."""
-        text = _SPACES.sub(" ", text)
+        self._raw.append(text)
+        self.chars += len(text)
+
+    def holds_text(self) -> bool:
+        """Tell whether anything but white space was taken."""
+        return any(part.strip() for part in (*self._parts, *self._raw))
+
+    def _settle(self) -> None:
+        """Escape at once what the parser tells in pieces: it parts text at each reference."""
+        if not self._raw:
+            return
+        text = _SPACES.sub(" ", "".join(self._raw))
+        self._raw = []
         if all(mark != "`" for mark, _, _ in self._open):
             # A star before a tag that stresses would join its mark.
             ends = text.endswith("*")
             text = escape_inline(text[:-1]) + r"\*" if ends else escape_inline(text)
-        self.add(text)
-
-    def holds_text(self) -> bool:
-        """Tell whether anything but white space was taken."""
-        return any(part.strip() for part in self._parts)
+        self._parts.append(text)
 
     def start(
         self, tag: str, attributes: dict[str, str], *, in_heading: bool, in_code: bool
     ) -> None:
         """An element inside of the block begins."""
+        self._settle()
         if len(self._open) >= _MOST_OPEN:
             return
         mark = "" if in_code else _mark(tag, attributes)
@@ -62,6 +74,7 @@ class Inline:
         """An element inside of the block ends; others that it holds end with it."""
         if all(opened != tag for _, _, opened in self._open):
             return
+        self._settle()
         while self._open:
             mark, start, opened = self._open.pop()
             self._wrap(mark, start)
@@ -70,13 +83,15 @@ class Inline:
 
     def text(self) -> str:
         """Take the block's text; what is open ends with it."""
+        self._settle()
         while self._open:
             mark, start, _ = self._open.pop()
             self._wrap(mark, start)
-        return _AROUND_BREAK.sub("\n", self._take()).strip()
+        return _AROUND_BREAK.sub("\n", _DOUBLE.sub(" ", self._take())).strip()
 
     def source(self) -> str:
         """Take the block's text as it is, without empty lines around it."""
+        self._settle()
         self._open.clear()
         return self._take().strip("\n").rstrip()
 

@@ -67,6 +67,7 @@ def join(before: Element, rest: Element) -> Element:
         place=before.place,
         level=before.level,
         open_end=rest.open_end,
+        full=rest.full,
         goes_on=before.goes_on,
         tight=before.tight,
         language=before.language,
@@ -78,7 +79,8 @@ def join(before: Element, rest: Element) -> Element:
 def _fits(before: Element, rest: Element) -> bool:
     match rest.kind:
         case Kind.PARAGRAPH:
-            return before.open_end and before.kind in (Kind.PARAGRAPH, Kind.ITEM)
+            likely = before.full or rest.text[0].islower()
+            return before.open_end and likely and before.kind in (Kind.PARAGRAPH, Kind.ITEM)
         case Kind.TABLE:
             return before.kind is Kind.TABLE and _header(before.text) == _header(rest.text)
         case _:

@@ -1,6 +1,7 @@
 """From elements to segments: sections are cut only where they are larger than allowed."""
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from typing import Any
 
 from app.jobs.results import Segment
@@ -23,16 +24,22 @@ class Packer:
 
     def __init__(self, max_size: int, state: dict[str, Any] | None = None) -> None:
         """`state` is what `to_json` of an earlier packer returned."""
-        state = state or {"path": [], "open": []}
+        state = state or {"path": [], "paths": [], "open": []}
         self._max_size = max_size
         self._path: list[tuple[int, str]] = [(level, title) for level, title in state["path"]]
         self._open: list[Element] = []
         self._chars = 0
-        self._reopen([from_json(value) for value in state["open"]])
+        paths = [tuple(path) for path in state["paths"]]
+        self._reopen([replace(from_json(value), path=paths[at]) for at, value in state["open"]])
 
     def to_json(self) -> dict[str, Any]:
         """Return the open tail: at most `max_size` characters of text, and the heading path."""
-        return {"path": self._path, "open": [element.to_json() for element in self._open]}
+        paths = list(dict.fromkeys(element.path for element in self._open))
+        return {
+            "path": [[level, title] for level, title in self._path],
+            "paths": [list(path) for path in paths],
+            "open": [[paths.index(element.path), element.to_json()] for element in self._open],
+        }
 
     def add(self, elements: Iterable[Element]) -> Iterator[Segment]:
         """Take the next elements; yield the segments that end with them."""

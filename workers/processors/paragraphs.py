@@ -11,6 +11,9 @@ _TERMINAL = re.compile(
 )
 
 
+_CODE_GAP = 3.6  # times the size: one or two empty lines
+
+
 @dataclass(slots=True)
 class Group:
     """Rows that belong together.
@@ -75,7 +78,8 @@ def _rights(rows: list[Row], leading: float) -> list[float]:
 def _begins(group: Group, row: Row, below: Row | None, leading: float) -> bool:
     last = group.rows[-1]
     if row.code or last.code:
-        return not (row.code and last.code) or _far_below(group, row, 3 * leading)
+        apart = row.line.y1 - last.line.y1 > _CODE_GAP * row.line.size
+        return not (row.code and last.code) or apart
     if row.entry or last.entry:
         return not (row.entry and last.entry) or row.line.bold != last.line.bold
     return (
