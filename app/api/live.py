@@ -11,8 +11,9 @@ from app.jobs.queue import Channel, Doorbell
 
 logger = logging.getLogger(__name__)
 
-LOOK_SECONDS = 2.0
-"""How often a watcher reads without having been woken: Redis may be down."""
+LOOK_SECONDS = 30.0
+"""How long a watcher waits to be woken: a connection may die without a word. While Redis is known
+to be down the doorbell wakes everybody every two seconds."""
 
 
 class Wake:
@@ -42,7 +43,7 @@ class Live:
     async def listen(self) -> None:
         """Pass on what is told, for ever."""
         async for message in self._bell.listen(Channel.EVENTS):
-            if message is None:  # connected anew: anything may have been missed
+            if message is None:  # anything may have been missed
                 for wakes in self._watchers.values():
                     for wake in wakes:
                         wake.set()

@@ -73,7 +73,8 @@ class Doorbell:
     async def listen(self, *channels: Channel) -> AsyncIterator[tuple[Channel, UUID] | None]:
         """Go through what is told on these channels, for ever.
 
-        None means: connected anew, something may have been missed; read the database again.
+        None means: something may have been missed, read the database again. It comes with each new
+        connection, and every two seconds at the latest while there is none.
         """
         delay = ExponentialBackoff(cap=2, base=0.05)
         failures = 0
@@ -91,6 +92,7 @@ class Doorbell:
                             )
             except (RedisError, OSError):
                 failures += 1
+                yield None
                 await asyncio.sleep(delay.compute(failures))
 
     async def close(self) -> None:

@@ -15,8 +15,9 @@ from urllib.parse import urljoin
 import asyncio
 import httpx2
 from machine import Process, until
-from recorder import CREATE_UPLOAD
+from recorder import CREATE_UPLOAD, NoAnswer
 from redis.asyncio import Redis
+from redis.exceptions import RedisError
 from scenario import Scene
 
 RECOVERY = timedelta(seconds=30)
@@ -46,7 +47,7 @@ async def flush_valkey(scene: Scene) -> None:
         scene.strikes += 1
         _signal(workers, signal.SIGCONT)
         for _ in range(3):
-            if not await scene.load.at_work():
+            if not await _busy_workers(scene):
                 return
             await valkey.flushall()
             scene.strikes += 1
@@ -54,16 +55,24 @@ async def flush_valkey(scene: Scene) -> None:
 
 async def kill_valkey(scene: Scene) -> None:
     """Kill Valkey; `docyard up` starts it again."""
-    for _ in range(3):
-        if not await scene.load.at_work():
-            return
-        await _kill(scene, "valkey")
+    async with Redis.from_url(f"unix://{_socket(scene)}") as valkey:
+
+        async def answers() -> bool:
+            with suppress(RedisError, OSError):
+                return bool(await valkey.ping())
+            return False
+
+        for _ in range(3):
+            if not await _busy_workers(scene):
+                return
+            await _kill(scene, "valkey")
+            await until("Valkey answers", answers, limit=RECOVERY)
 
 
 async def kill_api(scene: Scene) -> None:
     """Kill the API while it answers, and while it takes an upload."""
     for _ in range(2):
-        if not await scene.load.at_work():
+        if not await _busy_workers(scene):
             return
         await _break_upload(scene)
 
@@ -71,7 +80,7 @@ async def kill_api(scene: Scene) -> None:
 async def kill_up(scene: Scene) -> None:
     """Kill `docyard up` itself, and start it again on what is left."""
     for _ in range(2):
-        if not await scene.load.at_work():
+        if not await _busy_workers(scene):
             return
         scene.machine.kill()
         scene.strikes += 1
@@ -112,6 +121,7 @@ async def _break_upload(scene: Scene) -> None:
     async def half() -> AsyncIterator[bytes]:
         yield sample.body[: len(sample.body) // 2]
         await dead.wait()
+        raise NoAnswer
 
     http = scene.recorder.http
     sending = asyncio.create_task(
@@ -121,7 +131,7 @@ async def _break_upload(scene: Scene) -> None:
     await until("the upload has begun", partial.exists, limit=RECOVERY)
     await _kill(scene, "api")
     dead.set()
-    with suppress(httpx2.HTTPError):
+    with suppress(httpx2.HTTPError, NoAnswer):
         await sending
     received = partial.stat().st_size
     last, total = len(sample.body) - 1, len(sample.body)

@@ -33,7 +33,6 @@ MIXED: tuple[tuple[str, ...], ...] = (
     ("long.pdf", "short.pdf"),
 )
 UNFINISHED = "SELECT id FROM job WHERE status NOT IN ('COMPLETED', 'FAILED', 'CANCELED')"
-AT_WORK = "SELECT count(*) FROM job WHERE status = 'PROCESSING' AND pages_done > 0"
 
 
 @dataclass
@@ -109,16 +108,6 @@ class Load:
         working = [f"the sandbox child {each.pid} works" for each in self.machine.children()]
         removals = self.machine.rows("SELECT key FROM file_removal")
         return (*working, *(f"{key} waits to be removed" for (key,) in removals))
-
-    async def at_work(self) -> bool:
-        """Wait until a job is in the middle of its pages; return False where none is left to come."""
-
-        def answer() -> str:
-            if self.machine.rows(AT_WORK)[0][0]:
-                return "at work"
-            return "done" if self.made == self.wanted and not self.open_jobs() else ""
-
-        return bool(await until("a job is at work", answer) == "at work")
 
     async def _create(self, number: int, group: asyncio.TaskGroup) -> None:
         kind = self.kinds[number % len(self.kinds)]
