@@ -22,6 +22,7 @@ logger = logging.getLogger(__name__)
 
 WRONG_USE = 2
 INTERRUPTED = 130
+NEW_LINE = "\n"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -43,7 +44,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 1
     except Exception as error:  # a person gets a sentence, the log has the rest
         logger.debug("the command failed", exc_info=True)
-        tell(f"docyard: {type(error).__name__}: {error}")
+        tell(f"docyard: {type(error).__name__}: {str(error).partition(NEW_LINE)[0]}")
         return 1
 
 

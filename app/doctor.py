@@ -17,7 +17,7 @@ from rich.text import Text
 from app import supervisor, valkey
 from app.db.engine import Database
 from app.db.migration import is_current
-from app.folder import Folder, complete, keeps_database, needs_valkey
+from app.folder import Folder, keeps_database, needs_valkey
 from app.settings import MIB, SettingError, Settings
 from app.terminal import CommandFailed, printable
 
@@ -38,7 +38,7 @@ class Finding:
 def examine(settings: Settings) -> int:
     """Look at everything, print a table; return 1 where something essential fails, else 0."""
     findings = [Finding("settings", holds=True, detail="can be read")]
-    findings += folder_findings(settings)
+    findings += [*folder_findings(settings), keys_finding(settings)]
     findings += asyncio.run(service_findings(settings))
     findings += confinement_findings()
     Console(soft_wrap=not sys.stdout.isatty()).print(table(findings))
@@ -46,7 +46,7 @@ def examine(settings: Settings) -> int:
 
 
 def folder_findings(settings: Settings) -> Iterator[Finding]:
-    """Look at the data folder, its space and the keys."""
+    """Look at the data folder and its space."""
     try:
         folder = Folder(settings.data_dir)
         folder.open()
@@ -60,12 +60,16 @@ def folder_findings(settings: Settings) -> Iterator[Finding]:
         yield Finding("disk space", holds=free > settings.free_disk_bytes, detail=detail)
     except (SettingError, OSError) as error:
         yield Finding("data folder", holds=False, detail=str(error))
-        return
-    try:
-        complete(settings)
-        yield Finding("keys that sign links", holds=True, detail="there")
-    except SettingError as error:
-        yield Finding("keys that sign links", holds=False, detail=str(error))
+
+
+def keys_finding(settings: Settings) -> Finding:
+    """Look where the keys that sign links come from; make none."""
+    name = "keys that sign links"
+    if settings.secret_keys:
+        return Finding(name, holds=True, detail="DOCYARD_SECRET_KEYS")
+    if keeps_database(settings):
+        return Finding(name, holds=True, detail="in the data folder; the first start makes one")
+    return Finding(name, holds=False, detail="DOCYARD_SECRET_KEYS is not set")
 
 
 async def service_findings(settings: Settings) -> list[Finding]:

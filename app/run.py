@@ -25,7 +25,7 @@ LOST_SECONDS = 60.0
 PAUSE_SECONDS = 0.2
 WRONG_USE = 2
 WITH_WARNING = 3
-TERMINATED = 143
+SIGNALED = 128
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,23 +57,23 @@ def run(settings: Settings, request: Request) -> int:
 
 
 async def _run(settings: Settings, request: Request) -> int:
-    terminated = False
+    told: list[int] = []
     task = asyncio.current_task()
 
-    def terminate() -> None:
-        nonlocal terminated
-        terminated = True
+    def terminate(number: int) -> None:
+        told.append(number)
         if task is not None:
             task.cancel()
 
     # SIGINT is asyncio's: it cancels this task and comes out of asyncio.run as KeyboardInterrupt.
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, terminate)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        asyncio.get_running_loop().add_signal_handler(number, terminate, number)
     try:
         async with Reach(settings, request.named) as reach:
             return await Run(reach, request).result()
     except asyncio.CancelledError:
-        if terminated:
-            return TERMINATED
+        if told:
+            return SIGNALED + told[0]
         raise
 
 

@@ -2,30 +2,42 @@
 
 import os
 import shutil
+import subprocess
+import sys
 import tempfile
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
 from uuid import uuid4
 
+import httpx2
 import pytest
 from pydantic import SecretStr
 from redis.asyncio import Redis
-from service import Service, reach, serve
+from service import Service, local_store, reach, serve
 from sqlalchemy import delete, text
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlmodel import SQLModel
+from world import World, caller_of
 
 from app.db.engine import Database
 from app.db.migration import migrate
 from app.db.work import transaction
-from app.documents.store import store_for
+from app.jobs.queue import Doorbell
 from app.settings import Settings
 from app.valkey import Valkey
 from workers.sandbox import Sandbox
 
 TEMPLATE = "docyard_template"
+S3_SERVER = """
+import logging, sys
+from moto.server import ThreadedMotoServer
+logging.getLogger("werkzeug").setLevel("ERROR")
+server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
+server.start()
+print(*server.get_host_and_port(), sep=":", flush=True)
+sys.stdin.read()
+"""
 
 
 @pytest.fixture(scope="session")
@@ -56,6 +68,9 @@ def postgresql(short_folder: Path) -> Iterator[str]:
 @pytest.fixture(scope="session")
 async def postgresql_template(postgresql: str) -> str:
     """The same, with a migrated database to copy from."""
+    # What a power cut would lose no test asks for.
+    await _admin(postgresql, "ALTER SYSTEM SET synchronous_commit TO off")
+    await _admin(postgresql, "SELECT pg_reload_conf()")
     await _admin(postgresql, f"CREATE DATABASE {TEMPLATE}")
     database = Database(postgresql.format(name=TEMPLATE))
     await migrate(database)
@@ -87,30 +102,8 @@ async def database_url(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> AsyncIterator[str]:
     """A migrated database that tests share, each of the two in turn; `database` empties it."""
-    async with own_database(
-        kind_of_database, sqlite_template, postgresql_template, tmp_path_factory.mktemp("database")
-    ) as url:
-        yield url
-
-
-@pytest.fixture
-async def own_database_url(
-    kind_of_database: str, sqlite_template: Path, postgresql_template: str, tmp_path: Path
-) -> AsyncIterator[str]:
-    """A migrated database for one test, which may break it."""
-    async with own_database(
-        kind_of_database, sqlite_template, postgresql_template, tmp_path
-    ) as url:
-        yield url
-
-
-@asynccontextmanager
-async def own_database(
-    kind: str, sqlite_template: Path, postgresql_template: str, folder: Path
-) -> AsyncIterator[str]:
-    """Copy the template; drop the copy at the end of the block."""
-    if kind == "sqlite":
-        path = folder / "docyard.db"
+    if kind_of_database == "sqlite":
+        path = tmp_path_factory.mktemp("database") / "docyard.db"
         shutil.copy(sqlite_template, path)
         yield f"sqlite:///{path}"
         return
@@ -180,7 +173,7 @@ async def settings(
 ) -> AsyncIterator[Settings]:
     """Settings of an empty service."""
     yield shared_settings
-    store = store_for(shared_settings)
+    store = local_store(shared_settings)
     for key in list(store.keys()):
         await store.delete(key)
 
@@ -218,6 +211,37 @@ async def paced(settings: Settings, api: str, paced_sandbox: Sandbox) -> AsyncIt
     """The service with the paced processor."""
     async with reach(api, settings, paced_sandbox) as service:
         yield service
+
+
+@pytest.fixture
+async def world(settings: Settings, database: Database) -> AsyncIterator[World]:
+    """The middle without its edges."""
+    bell = Doorbell(settings.redis_url)
+    yield World(database, bell, local_store(settings), await caller_of(database, "ours"))
+    await bell.close()
+
+
+@pytest.fixture(scope="session")
+def s3() -> Iterator[str]:
+    """The address of a server that speaks S3; it ends when we do."""
+    command = [sys.executable, "-c", S3_SERVER]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True) as server:
+        assert server.stdout is not None
+        yield f"http://{server.stdout.readline().strip()}"
+        server.kill()
+
+
+@pytest.fixture
+def bucket(s3: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A bucket of its own for one test, and the variables that lead to it."""
+    monkeypatch.setenv("AWS_ENDPOINT_URL", s3)
+    monkeypatch.setenv("AWS_ALLOW_HTTP", "true")
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIDNOTTOBESEEN")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret-not-to-be-seen")
+    name = f"b{uuid4().hex}"
+    assert httpx2.put(f"{s3}/{name}", trust_env=False).status_code == 200
+    return f"s3://{name}/some/prefix"
 
 
 async def _admin(address: str, statement: str) -> None:

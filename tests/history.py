@@ -1,9 +1,9 @@
 """What a run under a fault has to show: records of everything seen, and the rules they must keep.
 
-A driver (tests/faults) writes a `History`: each call of a client as ok, refused or unknown, what was
-seen of the jobs meanwhile, and, once the fault is lifted and all is quiet, what the service, its
-database, its store and the machine hold. `check` returns what is wrong, one `Breach` each, and is
-pure: no rule asks anybody anything. A new fault brings no new rule; a new promise brings one.
+A driver (tests/faults) writes a `History`: each call of a client as ok, refused or unknown, what
+was seen of the jobs meanwhile, and, once the fault is lifted and all is quiet, what the service,
+its database, its store and the machine hold. `check` returns what is wrong, one `Breach` each, and
+is pure: no rule asks anybody anything. A new fault brings no new rule; a new promise brings one.
 
 tests/test_history.py breaks every rule once.
 """
@@ -84,7 +84,7 @@ class Event:
 
 @dataclass(slots=True, kw_only=True)
 class Watch:
-    """What one watcher of a job received, over all its connections. complete: the stream said so."""
+    """What one watcher of a job received, over all connections. complete: the stream said so."""
 
     job_id: str
     events: list[Event] = field(default_factory=list)
@@ -160,7 +160,7 @@ class StoreFacts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Remains:
-    """What is left on the machine once the service was told to stop. exit_status: of the service."""
+    """What is left on the machine once the service was told to stop."""
 
     exit_status: int | None = 0
     processes: tuple[str, ...] = ()
@@ -172,9 +172,9 @@ class Remains:
 class History:
     """Everything that is known of one run.
 
-    limit: from the lifting of the fault to quiet. grace: how long after that a lease may lie there
-    expired before the sweep has taken it. work_ended: for each canceled job how long after the answer
-    its file was still open in a process, None: at the last look still. bustle: what still went on in
+    limit: from the lifting of the fault to quiet. grace: how long a lease that ran out may lie
+    there until the sweep takes it. work_ended: for each canceled job how long after the answer its
+    file was still open in a process, None: at the last look still. bustle: what still went on in
     the quiet, such as children of a sandbox.
     """
 
@@ -191,7 +191,7 @@ class History:
     references: dict[str, Reference] = field(default_factory=dict)
     store: StoreFacts = field(default_factory=StoreFacts)
     store_later: StoreFacts = field(default_factory=StoreFacts)
-    """The same once every unfinished upload has expired: nothing may be accounted for by it then."""
+    """The same once every unfinished upload has expired, and accounts for nothing any more."""
     work_ended: dict[str, timedelta | None] = field(default_factory=dict)
     bustle: tuple[str, ...] = ()
     complaints: tuple[str, ...] = ()
@@ -264,7 +264,7 @@ def deleted_jobs_are_gone(history: History) -> Iterator[str]:
 
 
 def nobody_meets_a_bug(history: History) -> Iterator[str]:
-    """A fault of the machinery is nobody's error: no masked error, no "bug", no complaint in the log."""
+    """A fault is no bug: no masked error in an answer or an event, no complaint in the log."""
     for call in history.calls:
         if call.code == INTERNAL:
             yield f"{call.kind} of {call.name} was answered with an internal error"
@@ -304,7 +304,7 @@ def none_is_processing_without_a_lease(history: History) -> Iterator[str]:
 
 
 def final_is_final(history: History) -> Iterator[str]:
-    """Whoever saw a job end saw it nowhere else afterwards, and only as the table of moves allows."""
+    """Whoever saw a job end saw nothing else afterwards; all else follows the table of moves."""
     last: dict[tuple[str, str], JobStatus] = {}
     for seen in history.sightings:
         before = last.get((seen.source, seen.job_id))
@@ -449,7 +449,7 @@ def watchers_miss_nothing(history: History) -> Iterator[str]:
 
 
 def the_store_holds_what_rows_account_for(history: History) -> Iterator[str]:
-    """No bytes without a row, no row without its bytes; an unfinished upload accounts for its own."""
+    """No bytes without a row, no row without bytes; an unfinished upload accounts for its own."""
     yield from _faults_of_store(history.store, unfinished=frozenset({"NEW"}))
     for what in _faults_of_store(history.store_later, unfinished=frozenset()):
         yield f"after all uploads have expired: {what}"
@@ -461,7 +461,7 @@ def nothing_goes_on_in_the_quiet(history: History) -> Iterator[str]:
 
 
 def nothing_is_left_on_the_machine(history: History) -> Iterator[str]:
-    """A service that was told to stop leaves no process, no lock, no socket and no temporary file."""
+    """A service that was told to stop leaves no process, lock, socket or temporary file."""
     remains = history.remains
     if remains.exit_status != 0:
         yield f"the service ended with status {remains.exit_status}"
@@ -525,25 +525,31 @@ def _faults_of_path(job: JobFacts) -> Iterator[str]:
     events = job.events
     if [event.seq for event in events] != list(range(1, len(events) + 1)):
         yield f"its events are numbered {[event.seq for event in events]}"
-    if not events:
-        return
-    if events[0].kind is not EventKind.STATUS or events[0].status not in BEGINNINGS:
-        yield f"its first event is {events[0].kind} {events[0].status}"
+    if not events or events[0].kind is not EventKind.STATUS or events[0].status not in BEGINNINGS:
+        yield f"its first event is {_short(events[:1])}"
     for before, event in pairwise(events):
-        if event.kind is EventKind.STATUS:
-            if event.status not in MOVES[before.status]:
-                yield f"event {event.seq} moves it from {before.status} to {event.status}"
-        elif event.status is not before.status:
-            yield f"event {event.seq} says {event.status} and is no move from {before.status}"
-        if event.at < before.at:
-            yield f"event {event.seq} is older than the one before"
-        if event.kind is not EventKind.STATUS and event.progress < before.progress:
-            yield f"event {event.seq} falls back to {event.progress} %"
+        yield from (f"event {event.seq} {what}" for what in _faults_of_step(before, event))
     ends = [event.seq for event in events if event.status in FINISHED]
-    if job.status in FINISHED and ends != [events[-1].seq]:
-        yield f"its final events are {ends} of {events[-1].seq}"
-    if events[-1].status is not job.status:
+    if job.status in FINISHED and ends != [event.seq for event in events[-1:]]:
+        yield f"its final events are {ends} of {len(events)}"
+    if any(event.status is not job.status for event in events[-1:]):
         yield f"its last event says {events[-1].status} and it is {job.status}"
+
+
+def _faults_of_step(before: Event, event: Event) -> Iterator[str]:
+    moves = event.kind is EventKind.STATUS
+    if moves and event.status not in MOVES[before.status]:
+        yield f"moves it from {before.status} to {event.status}"
+    if not moves and event.status is not before.status:
+        yield f"says {event.status} and is no move from {before.status}"
+    if not moves and event.progress < before.progress:
+        yield f"falls back to {event.progress} %"
+    if event.at < before.at:
+        yield "is older than the one before"
+
+
+def _short(events: Sequence[Event]) -> str:
+    return " ".join(f"{event.kind} {event.status}" for event in events) or "none"
 
 
 def _faults_of_segments(history: History, part: Part) -> Iterator[str]:

@@ -21,11 +21,11 @@ from app.asgi import create_app
 from app.db.engine import Database
 from app.db.work import reading, transaction
 from app.documents.models import Document
-from app.documents.store import LocalStore, store_for
+from app.documents.store import LocalStore, Store, store_for
 from app.jobs.models import Job, JobDocument, JobEvent, Segment
 from app.jobs.queue import Doorbell
 from app.settings import Settings
-from workers.__main__ import arq_worker, hear_cancels
+from workers.__main__ import arq_worker, close, hear_cancels
 from workers.context import WorkerContext
 from workers.sandbox import Sandbox
 
@@ -130,7 +130,7 @@ class Service:
     settings: Settings
     database: Database
     bell: Doorbell
-    store: LocalStore
+    store: Store
     sandbox: Sandbox
     url: str
     http: httpx2.AsyncClient
@@ -334,6 +334,7 @@ class Service:
         """Have a worker run as long as the block lasts; it is told to stop at its end."""
         context = context or self.worker()
         worker = arq_worker(context, burst=burst)
+        worker.poll_delay_s = 0.01  # tests ring more often than callers
         listening = asyncio.create_task(hear_cancels(context))
         task = asyncio.create_task(worker.main() if burst else worker.async_run())
         try:
@@ -342,7 +343,7 @@ class Service:
             for each in (task, listening):
                 each.cancel()
             await asyncio.gather(task, listening, return_exceptions=True)
-            await worker.close()
+            await close(worker)
 
 
 class Refused(Exception):
@@ -387,6 +388,13 @@ async def reach(url: str, settings: Settings, sandbox: Sandbox) -> AsyncIterator
     finally:
         await bell.close()
         await database.close()
+
+
+def local_store(settings: Settings) -> LocalStore:
+    """Return the store of files, whose folder tests look into."""
+    store = store_for(settings)
+    assert isinstance(store, LocalStore)
+    return store
 
 
 async def _tokens(database: Database) -> list[str]:

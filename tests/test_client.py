@@ -10,12 +10,11 @@ from service import Service
 from app.client import Client, Refused, ServiceGone
 from app.endpoint import Endpoint
 
-pytestmark = pytest.mark.anyio
-
-
-@pytest.fixture
-def kind_of_database() -> str:
-    return "sqlite"  # what is under test here does not see the database
+pytestmark = [
+    pytest.mark.anyio,
+    # What is under test here does not see the database.
+    pytest.mark.parametrize("kind_of_database", ["sqlite"], indirect=True),
+]
 
 
 def endpoint(service: Service, *, key: str | None = None, url: str | None = None) -> Endpoint:

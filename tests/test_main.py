@@ -186,9 +186,8 @@ class Files:
         )
 
 
-@pytest.fixture
-def kind_of_database() -> str:
-    return "sqlite"  # what is under test here does not see the database
+# What is under test here does not see the database.
+on_one_database = pytest.mark.parametrize("kind_of_database", ["sqlite"], indirect=True)
 
 
 @pytest.fixture
@@ -196,6 +195,7 @@ async def files(paced: Service, tmp_path: Path) -> Files:
     return Files(paced, tmp_path)
 
 
+@on_one_database
 @pytest.mark.anyio
 async def test_run_prints_text_with_a_line_above_each_segment(files: Files) -> None:
     told = await files.run(files.write("a.txt", "page One\npage Two\n"))
@@ -207,6 +207,7 @@ async def test_run_prints_text_with_a_line_above_each_segment(files: Files) -> N
     )
 
 
+@on_one_database
 @pytest.mark.anyio
 async def test_run_shows_how_far_it_is_on_standard_error(files: Files) -> None:
     told = await files.run(files.write("a.txt", "page One\n"), quiet=False)
@@ -216,6 +217,7 @@ async def test_run_shows_how_far_it_is_on_standard_error(files: Files) -> None:
     assert lines[-1].startswith("Done, 100 %: 1 of 1 pages")
 
 
+@on_one_database
 @pytest.mark.anyio
 async def test_run_prints_json_in_the_names_of_the_schema(files: Files) -> None:
     told = await files.run("--json", files.write("a.txt", "page Ä\n"))
@@ -240,6 +242,7 @@ async def test_run_prints_json_in_the_names_of_the_schema(files: Files) -> None:
     assert segment["body"] == "Ä"
 
 
+@on_one_database
 @pytest.mark.anyio
 async def test_run_writes_two_files_for_each_input(files: Files) -> None:
     one = files.write("a.txt", "page One\n")
@@ -255,6 +258,7 @@ async def test_run_writes_two_files_for_each_input(files: Files) -> None:
     assert [segment["body"] for segment in found["segments"]] == ["Two"]
 
 
+@on_one_database
 @pytest.mark.anyio
 async def test_run_ends_with_3_when_a_part_failed(files: Files) -> None:
     bad = files.write("locked.txt", "fail PASSWORD\n")
@@ -264,6 +268,7 @@ async def test_run_ends_with_3_when_a_part_failed(files: Files) -> None:
     assert told.err == "docyard: locked.txt failed (PASSWORD): It cannot be read.\n"
 
 
+@on_one_database
 @pytest.mark.anyio
 async def test_run_ends_with_1_when_the_job_failed(files: Files) -> None:
     told = await files.run(files.write("locked.txt", "fail PASSWORD\n"))
@@ -272,6 +277,7 @@ async def test_run_ends_with_1_when_the_job_failed(files: Files) -> None:
     assert "docyard: locked.txt failed (PASSWORD): It cannot be read.\n" in told.err
 
 
+@on_one_database
 @pytest.mark.anyio
 async def test_run_ends_with_1_when_the_service_refuses(files: Files) -> None:
     told = await files.run("--max-size", "0", files.write("a.txt", "page One\n"))
@@ -280,12 +286,14 @@ async def test_run_ends_with_1_when_the_service_refuses(files: Files) -> None:
     assert told.err.startswith("docyard: Invalid input (INVALID_INPUT): ")
 
 
+@on_one_database
 @pytest.mark.anyio
 async def test_what_a_document_says_to_the_terminal_is_not_passed_on(files: Files) -> None:
     told = await files.run(files.write("a.txt", "page \x1b[2Jgone\n"))
     assert told.out == "=== a.txt, page 1: Book > Chapter 1\n\n\N{REPLACEMENT CHARACTER}[2Jgone\n\n"
 
 
+@on_one_database
 @pytest.mark.anyio
 @pytest.mark.parametrize(("number", "status"), [(2, 130), (15, 143)])
 async def test_run_cancels_its_job_when_it_is_interrupted(

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import logging
 import signal
 import sys
 from collections.abc import Coroutine
@@ -10,6 +11,7 @@ from typing import Any, cast
 
 from arq.typing import WorkerCoroutine
 from arq.worker import Worker, func
+from redis.exceptions import RedisError
 
 from app import lifeline, logs
 from app.jobs.queue import QUEUE, RUN_JOB, Channel, connection_pool, queue_client
@@ -17,6 +19,8 @@ from app.settings import SettingError, Settings
 from workers import sweep
 from workers.context import WorkerContext, open_context
 from workers.run_job import run_job
+
+logger = logging.getLogger(__name__)
 
 POLL_SECONDS = 0.1
 READ_LIMIT = 1000
@@ -62,7 +66,10 @@ async def serve(settings: Settings) -> None:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
-            await worker.close()
+            try:
+                await close(worker)
+            except (RedisError, OSError) as error:  # the jobs in hand were given back before
+                logger.warning("Redis went before this worker: %s", type(error).__name__)
             with contextlib.suppress(Exception):
                 await sweep.leave(context)
 
@@ -89,6 +96,19 @@ def arq_worker(context: WorkerContext, *, burst: bool = False) -> Worker:
         job_serializer=queue_client(pool).job_serializer,
         job_deserializer=queue_client(pool).job_deserializer,
     )
+
+
+async def close(worker: Worker) -> None:
+    """Stop the jobs in hand, then arq.
+
+    arq's own close passes on that a job's task was canceled, as if we were, and stops half-way.
+    """
+    running = list(worker.tasks.values())
+    for task in running:
+        task.cancel()
+    await asyncio.gather(*running, return_exceptions=True)
+    worker.tasks.clear()
+    await worker.close()
 
 
 async def hear_cancels(context: WorkerContext) -> None:

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from app.db.columns import new_id
 from app.db.engine import Database
-from app.documents.store import LocalStore, store_for
+from app.documents.store import Store, store_for
 from app.jobs.queue import Doorbell
 from app.settings import Settings
 from workers.sandbox import Limits, Sandbox
@@ -21,7 +21,7 @@ class WorkerContext:
     settings: Settings
     database: Database
     bell: Doorbell
-    store: LocalStore
+    store: Store
     sandbox: Sandbox
     worker_id: UUID = field(default_factory=new_id)
     nudges: dict[UUID, asyncio.Event] = field(default_factory=dict)

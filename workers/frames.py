@@ -18,6 +18,8 @@ from app.jobs.results import Box, Issue, Page, Segment
 
 T = TypeVar("T")
 
+NUL = "\\u0000"
+"""As JSON writes it, where it is no backslash of the text itself."""
 LENGTHS = struct.Struct("!II")
 # Said by exit status: to write a frame takes memory.
 OUT_OF_MEMORY_STATUS = 86
@@ -83,7 +85,9 @@ def encode(frame: Frame) -> bytes:
             value = {"kind": "failed", "code": code, "message": message[:MESSAGE_CHARS]}
         case Done():
             value = {"kind": "done"}
-    head = json.dumps(_clean(value), ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    head = _json(value)
+    if NUL in head:
+        head = _json(_clean(value))
     head_bytes = head.encode(errors="replace")
     lengths = LENGTHS.pack(len(head_bytes), sum(map(len, bodies)))
     return b"".join([lengths, head_bytes, *bodies])
@@ -128,6 +132,10 @@ def _page_value(page: Page, *, sizes: list[int]) -> dict[str, Any]:
         "issues": [[issue.code, issue.message, issue.page] for issue in page.issues],
         "checkpoint": page.checkpoint,
     }
+
+
+def _json(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 
 
 def _clean(value: Any) -> Any:  # noqa: ANN401 - what comes out is as it came in
@@ -184,7 +192,11 @@ def _page(value: dict[str, Any], text: bytes | bytearray) -> Page:
     checkpoint = value.pop("checkpoint")
     if not isinstance(checkpoint, dict):
         raise TypeError
-    _check_json(checkpoint, depth=0)
+    # A checkpoint comes with every page: what C code can rule out is not walked through in Python.
+    written = _json(checkpoint)
+    written.encode()  # a lone surrogate gets through JSON, but into no database
+    if NUL in written:
+        _check_json(checkpoint, depth=0)
     return Page(number=number, total=total, segments=segments, issues=issues, checkpoint=checkpoint)
 
 

@@ -21,7 +21,7 @@ from app.db.engine import Database
 from app.db.work import ReadSession, Work, reading, transaction
 from app.documents.links import MAX_LIFETIME, Action, Links
 from app.documents.models import Document
-from app.documents.store import LocalStore
+from app.documents.store import Store
 from app.jobs.models import Job
 from app.jobs.queue import Doorbell
 from app.settings import Settings
@@ -36,7 +36,7 @@ class Services:
     settings: Settings
     database: Database
     bell: Doorbell
-    store: LocalStore
+    store: Store
     links: Links
     live: Live
     started_at: datetime = field(default_factory=now)

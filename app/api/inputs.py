@@ -162,11 +162,10 @@ class JobFilter(Given):
 
     def filter(self) -> Filter:
         """Return the filter of the middle. What cannot be stored is what nobody has."""
-        ids = None if self.ids is None else [id for id in map(id_or_none, self.ids) if id]
         if any(_UNREADABLE.search(word or "") for word in (self.group_id, self.name)):
-            ids = []
+            return Filter(ids=())
         return Filter(
-            ids=ids,
+            ids=None if self.ids is None else [id for id in map(id_or_none, self.ids) if id],
             numbers=self.numbers,
             group_id=self.group_id,
             types=self.types,

@@ -22,7 +22,7 @@ from app.api.pages import Connection, Edge, Node, id_or_none
 from app.api.problems import HANDLERS
 from app.api.results import Segment
 from app.api.service import Service, service
-from app.api.vocabulary import DATE_TIME, BigInt
+from app.api.vocabulary import DATE_TIME, BigInt, whole_number
 from app.db.pages import page_request
 from app.jobs.queries import JobFilter as Filter
 
@@ -153,7 +153,7 @@ schema = Schema(
                 name="BigInt",
                 description="A whole number that may exceed 32 bits, as a JSON number.",
                 serialize=int,
-                parse_value=int,
+                parse_value=whole_number,
             ),
         }
     ),

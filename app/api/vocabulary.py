@@ -39,9 +39,17 @@ __all__ = [
     "ServiceStatus",
     "Severity",
     "WaitKind",
+    "whole_number",
 ]
 
 BigInt = NewType("BigInt", int)
+
+
+def whole_number(value: object) -> int:
+    """Read a BigInt; what has a fraction or is no number is refused, not rounded."""
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise ValueError("A whole number is expected.")  # noqa: TRY004 - a value of the caller's
+    return value
 
 
 def _read_time(value: str) -> datetime:

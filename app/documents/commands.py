@@ -11,7 +11,7 @@ from app.clock import now
 from app.db.work import Work
 from app.documents.media import extension, media_type
 from app.documents.models import Document, DocumentStatus, FileRemoval
-from app.documents.store import LocalStore, Stored
+from app.documents.store import Store, Stored
 from app.errors import FieldError, InvalidInput, UploadMismatch
 
 MAX_TAGS = 100
@@ -81,7 +81,7 @@ async def note_received(work: Work, document_id: UUID, received_bytes: int) -> N
     await work.session.exec(statement)
 
 
-async def give_up(work: Work, document_id: UUID, *, store: LocalStore) -> None:
+async def give_up(work: Work, document_id: UUID, *, store: Store) -> None:
     """Give an unfinished upload up: no more bytes are taken, those that came are removed."""
     statement = (
         update(Document)
@@ -92,14 +92,14 @@ async def give_up(work: Work, document_id: UUID, *, store: LocalStore) -> None:
         await remove_file(work, document_id, store=store)
 
 
-async def delete(work: Work, document: Document, *, store: LocalStore) -> None:
+async def delete(work: Work, document: Document, *, store: Store) -> None:
     """Delete a document and its bytes. No job may use it any more."""
     await remove_file(work, document.id, store=store)
     await work.session.delete(document)
     await work.session.flush()
 
 
-async def remove_file(work: Work, key: UUID, *, store: LocalStore) -> None:
+async def remove_file(work: Work, key: UUID, *, store: Store) -> None:
     """Have bytes removed once this transaction is committed, even where the process dies before."""
     if await work.session.get(FileRemoval, key) is None:
         work.session.add(FileRemoval(key=key))

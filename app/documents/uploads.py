@@ -11,7 +11,7 @@ from app.db.engine import Database
 from app.db.work import transaction
 from app.documents import commands
 from app.documents.models import Document, DocumentStatus
-from app.documents.store import LocalStore, Stored
+from app.documents.store import Store, Stored
 from app.errors import InvalidLink, UploadComplete
 
 REQUEST_LIFETIME = timedelta(hours=1)
@@ -28,7 +28,7 @@ class Received:
 
 async def receive(
     database: Database,
-    store: LocalStore,
+    store: Store,
     *,
     caller: Caller,
     filename: str,
@@ -59,7 +59,7 @@ async def receive(
         raise
 
 
-async def discard(database: Database, store: LocalStore, *document_ids: UUID) -> None:
+async def discard(database: Database, store: Store, *document_ids: UUID) -> None:
     """Undo `receive`: the request that the files came with was refused."""
     async with transaction(database) as work:
         for id in document_ids:
@@ -70,7 +70,7 @@ async def discard(database: Database, store: LocalStore, *document_ids: UUID) ->
 
 async def put(
     database: Database,
-    store: LocalStore,
+    store: Store,
     *,
     document_id: UUID,
     chunks: AsyncIterable[bytes],
@@ -83,7 +83,7 @@ async def put(
     Raises:
         InvalidLink: the upload was given up.
         UploadComplete: all bytes are here already.
-        UploadRange, UploadBusy, FileTooLarge, StorageFull: as `LocalStore.append`.
+        UploadRange, UploadBusy, FileTooLarge, StorageFull: as `append` of the store.
     """
     async with transaction(database) as work:
         document = await work.session.get(Document, document_id)

@@ -14,7 +14,7 @@ from app.clock import now
 from app.db.work import Work
 from app.documents import commands as documents
 from app.documents.models import Document, DocumentStatus
-from app.documents.store import LocalStore
+from app.documents.store import Store
 from app.errors import FieldError, InvalidInput, NotFound, TooManyJobs
 from app.jobs import events
 from app.jobs.events import Note
@@ -96,6 +96,14 @@ async def create(work: Work, bell: Doorbell, *, caller: Caller, request: JobRequ
 async def data_arrived(work: Work, bell: Doorbell, document_id: UUID) -> None:
     """Let the jobs go that waited for this document and wait for no other."""
     waiting = select(JobDocument.job_id).where(col(JobDocument.document_id) == document_id)
+    # Locked first: of two documents that arrive at once each would take the other for missing.
+    locked = (
+        select(Job.id)
+        .where(col(Job.id).in_(waiting), col(Job.waits_for_data))
+        .order_by(col(Job.id))
+        .with_for_update()
+    )
+    waiting_ids = (await work.session.exec(locked)).all()
     missing = (
         exists()
         .where(col(JobDocument.job_id) == col(Job.id))
@@ -110,7 +118,7 @@ async def data_arrived(work: Work, bell: Doorbell, document_id: UUID) -> None:
     )
     statement = (
         update(Job)
-        .where(col(Job.id).in_(waiting), col(Job.waits_for_data), ~missing)
+        .where(col(Job.id).in_(waiting_ids), ~missing)
         .values(waits_for_data=False, due_at=now(), total_size=size)
         .returning(col(Job.id))
         .execution_options(synchronize_session=False)
@@ -127,14 +135,11 @@ async def cancel(work: Work, bell: Doorbell, *, caller: Caller, job_id: UUID) ->
     """
     job = await find(work, caller=caller, job_id=job_id)
     canceled = await _cancel(work, bell, job_id)
-    if canceled is not None:
-        return canceled, True
-    await work.session.refresh(job)
-    return job, False
+    return canceled or job, canceled is not None
 
 
 async def delete(
-    work: Work, bell: Doorbell, *, caller: Caller, job_id: UUID, store: LocalStore
+    work: Work, bell: Doorbell, *, caller: Caller, job_id: UUID, store: Store
 ) -> Deleted:
     """Delete a job with all that belongs to it; one that is not finished is canceled first.
 
@@ -143,7 +148,6 @@ async def delete(
     """
     job = await find(work, caller=caller, job_id=job_id)
     canceled = await _cancel(work, bell, job_id)
-    await work.session.refresh(job, with_for_update=True)
     gone = Deleted(job.status, canceled_first=canceled is not None, job_ids=[job.id])
     attachments = await work.session.exec(select(Attachment).where(Attachment.job_id == job_id))
     for attachment in attachments:
@@ -161,12 +165,12 @@ async def delete(
 
 
 async def find(work: Work, *, caller: Caller, job_id: UUID) -> Job:
-    """Return a job of the caller's application.
+    """Return a job of the caller's application, locked: nobody else changes or deletes it now.
 
     Raises:
         NotFound: there is none.
     """
-    job = await work.session.get(Job, job_id)
+    job = await work.session.get(Job, job_id, with_for_update=True)
     if job is None or job.application_id != caller.application_id:
         raise NotFound("job", str(job_id))
     return job

@@ -120,7 +120,8 @@ def connection_pool(redis_url: str, *, patient: bool) -> ConnectionPool:
             return ConnectionPool.from_url(
                 redis_url,
                 retry=Retry(ExponentialBackoff(cap=2, base=0.1), 60),
-                retry_on_error=[ConnectionError, TimeoutError, BusyLoadingError],
+                # OSError: a socket that is not there yet, which redis-py does not count as refused.
+                retry_on_error=[ConnectionError, TimeoutError, BusyLoadingError, OSError],
             )
         return ConnectionPool.from_url(
             redis_url,

@@ -207,6 +207,8 @@ async def finish(work: Work, bell: Doorbell, run: Run) -> None:
     """
     statement = select(JobDocument).where(JobDocument.job_id == run.job_id)
     rows = (await work.session.exec(statement.order_by(col(JobDocument.position)))).all()
+    if not rows:
+        raise RunLost  # deleted
     failed = [row for row in rows if row.status is JobStatus.FAILED]
     warned = any(row.issues for row in rows)
     values: dict[str, Any] = {"message": None}
@@ -236,6 +238,11 @@ async def fail(work: Work, bell: Doorbell, run: Run, failure: Failure) -> None:
     Raises:
         RunLost: the job is no longer this run's.
     """
+    job = await work.session.get(Job, run.job_id)
+    if job is None:
+        raise RunLost
+    # As the rows say: what the run counted last may have been rolled back.
+    run.documents = (await _run(work, job)).documents
     for document in run.documents:
         if document.status in OPEN:
             await end_document(work, bell, run, document, failure)

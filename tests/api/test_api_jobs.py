@@ -7,7 +7,17 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from service import CANCEL, CREATE_JOB, CREATE_UPLOAD, DELETE, DOCUMENT, EVENTS, Refused, Service
+from service import (
+    CANCEL,
+    CREATE_JOB,
+    CREATE_UPLOAD,
+    DELETE,
+    DOCUMENT,
+    EVENTS,
+    SEGMENTS,
+    Refused,
+    Service,
+)
 from sqlmodel import col, update
 
 from app.accounts.models import Application
@@ -559,10 +569,11 @@ async def test_another_application_sees_nothing(paced: Service) -> None:
         )
         assert (await paced.ask(CANCEL, id=wanted, token=other))["__typename"] == "NotFound"
         assert (await paced.ask(DELETE, id=wanted, token=other))["__typename"] == "NotFound"
-        async with paced.subscribe(EVENTS, id=wanted, token=other) as events:
-            with pytest.raises(Refused) as refused:
-                await anext(events)
-        assert refused.value.code == "NOT_FOUND"
+        for query in (EVENTS, SEGMENTS):
+            async with paced.subscribe(query, id=wanted, token=other) as values:
+                with pytest.raises(Refused) as refused:
+                    await anext(values)
+            assert refused.value.code == "NOT_FOUND"
     assert await paced.ask(DOCUMENT, id=document, token=other) is None
     assert await numbers(paced, token=other) == []
     assert await numbers(paced, token=other, filter={"documentId": document}) == []

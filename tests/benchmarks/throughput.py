@@ -9,7 +9,6 @@ rounds alternate, so that a busy machine slows both. Also: from createJob to the
 
 import argparse
 import asyncio
-import json
 import multiprocessing
 import os
 import statistics
@@ -24,7 +23,8 @@ from app.client import Client
 from app.reach import Reach
 from app.settings import Settings
 
-FIRST_SEGMENT = """subscription ($id: ID!) { segments(jobId: $id) { cursor } }"""
+STATUS = """subscription ($id: ID!) { jobEvents(jobId: $id) { status } }"""
+SEGMENTS = """subscription ($id: ID!) { segments(jobId: $id) { cursor } }"""
 
 
 def plain(paths: list[str]) -> int:
@@ -50,20 +50,19 @@ async def through_service(client: Client, documents: list[str]) -> tuple[int, fl
 
 
 async def ended(client: Client, id: str) -> None:
-    async for _ in client.events(id, after=None):
-        pass
+    async with client._websocket() as socket:
+        async for _ in client._subscribed(socket, STATUS, id=id):
+            pass
 
 
 async def first_segment(client: Client, document: str) -> float:
     """Return the seconds from createJob to the first event of the segments subscription."""
     async with client._websocket() as socket:
-        await socket.send(json.dumps({"type": "ping"}))
         begun = time.perf_counter()
         id = await client.create_job([document], max_size=5000)
-        async for _ in client._subscribed(socket, FIRST_SEGMENT, id=id):
-            seconds = time.perf_counter() - begun
-            break
-    await ended(client, id)
+        seconds = 0.0
+        async for _ in client._subscribed(socket, SEGMENTS, id=id):
+            seconds = seconds or time.perf_counter() - begun
     return seconds
 
 

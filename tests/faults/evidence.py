@@ -1,4 +1,4 @@
-"""What a service says of itself once all is quiet: every job with its events, segments and result."""
+"""What a service says of itself once all is quiet: every job with events, segments, result."""
 
 import asyncio
 from collections.abc import Mapping
@@ -16,7 +16,7 @@ from app.jobs.types import EventKind
 
 AT_ONCE = 4
 JOB = """query ($id: ID!) { job(id: $id) {
-  id name status outcome attempt chargedAttempts createdAt startedAt finishedAt durationMs resultJson
+  id name status outcome attempt chargedAttempts durationMs resultJson
   documents(first: 100) { nodes { status failure { code } document { id filename sha256 } } }
   events(first: 500) { nodes { seq kind status at progress message }
     pageInfo { hasNextPage endCursor } }
@@ -71,9 +71,7 @@ def ghosts(machine: Machine) -> dict[str, tuple[Event, ...]]:
     return found
 
 
-def references(
-    found: list[JobFacts], samples: Mapping[str, Sample]
-) -> dict[str, Reference]:
+def references(found: list[JobFacts], samples: Mapping[str, Sample]) -> dict[str, Reference]:
     """Return what undisturbed jobs, each on one file, made of it."""
     made = {}
     for job in found:

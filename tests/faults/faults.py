@@ -5,6 +5,7 @@ It counts in `scene.strikes` how often it hit something at work; one that never 
 No child may be killed five times within 30 seconds: `docyard up` then stops, on purpose.
 """
 
+import asyncio
 import os
 import signal
 from collections.abc import AsyncIterator
@@ -12,9 +13,8 @@ from contextlib import suppress
 from datetime import timedelta
 from urllib.parse import urljoin
 
-import asyncio
 import httpx2
-from machine import Process, until
+from machine import NotInTime, Process, until
 from recorder import CREATE_UPLOAD, NoAnswer
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
@@ -22,12 +22,14 @@ from scenario import Scene
 
 RECOVERY = timedelta(seconds=30)
 QUEUED = 100
+STILL = timedelta(seconds=5)
+"""Lease, sweep and delay are 2.6 s together."""
 
 
 async def kill_workers(scene: Scene) -> None:
     """Kill workers in the middle of a document: both at once, one, both."""
     for victims in (2, 1, 2):
-        if not (busy := await _busy_workers(scene)):
+        if not (busy := await _busy_workers(scene, victims)):
             return
         idle = [each for each in scene.machine.of_role("worker") if each not in busy]
         for worker in [*busy, *idle][:victims]:
@@ -36,12 +38,31 @@ async def kill_workers(scene: Scene) -> None:
         await until("both workers are back", lambda: scene.machine.has_workers(2), limit=RECOVERY)
 
 
+async def stop_worker(scene: Scene) -> None:
+    """Stop a worker until its job has been given to another, then let it go on."""
+    claims = "SELECT coalesce(sum(attempt), 0) FROM job WHERE charged_attempts > 0"
+    while not scene.strikes and (busy := await _busy_workers(scene)):
+        before = scene.machine.rows(claims)[0][0]
+        _signal(busy[:1], signal.SIGSTOP)
+        # In vain where its job is canceled meanwhile, or where it was stopped in the middle of a
+        # write and holds up all the others: then it is let go, and another one stopped.
+        with suppress(NotInTime):
+            await until(
+                "its job is taken up by another worker",
+                lambda before=before: scene.machine.rows(claims)[0][0] >= before + 2,
+                limit=STILL,
+            )
+            scene.strikes += 1
+        _signal(busy[:1], signal.SIGCONT)
+
+
 async def flush_valkey(scene: Scene) -> None:
-    """Forget every ring: while nobody works and all jobs wait, and again while they are worked on."""
+    """Forget every ring: once while all jobs wait and nobody works, and again during the work."""
     workers = scene.machine.of_role("worker")
     _signal(workers, signal.SIGSTOP)
-    pending = "SELECT id FROM job WHERE status = 'PENDING'"
-    await until("jobs are queued", lambda: len(scene.machine.rows(pending)) >= QUEUED)
+    # Not before the last create: every other ring would do for all.
+    await until("all jobs are there", lambda: scene.load.made == scene.load.wanted)
+    assert scene.load.open_jobs() >= QUEUED
     async with Redis.from_url(f"unix://{_socket(scene)}") as valkey:
         await valkey.flushall()
         scene.strikes += 1
@@ -87,12 +108,17 @@ async def kill_up(scene: Scene) -> None:
         await scene.machine.start()
 
 
-async def _busy_workers(scene: Scene) -> list[Process]:
-    """Wait until documents are open; return their workers, none where all is done."""
-    found: list[Process] = await until(
-        "a document is open", lambda: scene.machine.busy_workers() or scene.load.is_quiet()
-    )
-    return found if isinstance(found, list) else []
+async def _busy_workers(scene: Scene, at_least: int = 1) -> list[Process]:
+    """Wait until so many workers have a document open; return them, none where all is done."""
+
+    def found() -> tuple[Process, ...] | bool:
+        busy = scene.machine.busy_workers()
+        return tuple(busy) if len(busy) >= at_least else scene.load.is_quiet()
+
+    with suppress(NotInTime):  # then all is stuck, and the rules will say so
+        answer = await until("documents are open", found, limit=RECOVERY)
+        return list(answer) if isinstance(answer, tuple) else []
+    return []
 
 
 async def _kill(scene: Scene, role: str) -> None:

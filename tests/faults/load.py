@@ -17,7 +17,7 @@ from sample_files import Sample
 from app.jobs.states import FINISHED
 
 CLIENTS = 4
-WATCHED, CANCELED, DELETED = 4, 10, 15
+WATCHED, CANCELED, DELETED = 4, 10, 7
 """Every so many-th job is; a canceled one is long and has a file of its own."""
 LONG = ("long.pdf",)
 MIXED: tuple[tuple[str, ...], ...] = (
@@ -39,8 +39,8 @@ UNFINISHED = "SELECT id FROM job WHERE status NOT IN ('COMPLETED', 'FAILED', 'CA
 class Load:
     """Some jobs, and the clients that care for them.
 
-    Each job is asked for until it is acknowledged, each time under another name. `shared`: documents
-    that were uploaded once and are used again.
+    Each job is asked for until it is acknowledged, each time under another name. `shared`:
+    documents that were uploaded once and are used again.
     """
 
     machine: Machine
@@ -66,15 +66,16 @@ class Load:
 
     async def undisturbed(self) -> None:
         """Run every sample by itself, and wait for the end."""
-        for sample in self.samples.values():
-            await self.recorder.create(f"{sample.name}, undisturbed", [sample])
+        create = self.recorder.create
+        samples = self.samples.values()
+        await asyncio.gather(*(create(f"{each.name}, undisturbed", [each]) for each in samples))
         await until("the undisturbed runs are done", lambda: not self.open_jobs())
 
     async def share(self) -> None:
         """Upload each file once, so that jobs can be made on documents."""
-        for kind in self.kinds:
+        for kind in set(self.kinds):
             files = [self.samples[name] for name in kind]
-            self.shared[kind] = [await self.recorder.upload(file) for file in files]
+            self.shared[kind] = list(await asyncio.gather(*map(self.recorder.upload, files)))
 
     async def run(self) -> None:
         """Create all jobs, and see each through."""
@@ -116,6 +117,8 @@ class Load:
         ids = [] if anew else self.shared[kind]
         job_id, tries = None, 0
         while job_id is None:
+            if tries:
+                await asyncio.sleep(LOOK_SECONDS)  # as any client waits that was not answered
             tries += 1
             name = f"{number}, try {tries}"
             job_id = await self.recorder.create(name, files, document_ids=ids)
@@ -124,8 +127,8 @@ class Load:
             group.create_task(self.recorder.watch(job_id))
         if number % CANCELED == 0:
             group.create_task(self._cancel(job_id, name))
-        elif number % DELETED == 1:
-            group.create_task(self.recorder.delete(job_id, name))
+        elif number % DELETED == 3:
+            group.create_task(self._delete(job_id, name, at_work=bool(number % 2)))
 
     async def _cancel(self, job_id: str, name: str) -> None:
         """Cancel a job in the middle of its work; measure how long its file stays open."""
@@ -147,6 +150,11 @@ class Load:
         else:
             self.work_ended[job_id] = timedelta(seconds=monotonic() - began)
 
+    async def _delete(self, job_id: str, name: str, *, at_work: bool) -> None:
+        if at_work:
+            await until(f"{name} is at work", lambda: self._is_at_work(job_id))
+        await self.recorder.delete(job_id, name)
+
     def _is_at_work(self, job_id: str) -> bool:
         query = "SELECT pages_done, status FROM job WHERE id = ?"
         found = self.machine.rows(query, UUID(job_id).hex)
@@ -156,7 +164,7 @@ class Load:
         while True:
             self.recorder.look_at_rows()
             self.machine.look()
-            await asyncio.sleep(LOOK_SECONDS)
+            await asyncio.sleep(2 * LOOK_SECONDS)
 
     async def _look_over_api(self) -> None:
         while True:

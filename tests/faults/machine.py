@@ -128,7 +128,9 @@ class Machine:
         self._temporary = folder / "tmp"
         self._temporary.mkdir(parents=True)
         # Not those of whoever runs the tests.
-        ours = {name: value for name, value in os.environ.items() if not name.startswith("DOCYARD_")}
+        ours = {
+            name: value for name, value in os.environ.items() if not name.startswith("DOCYARD_")
+        }
         self._environment = ours | QUICK | settings | {"TMPDIR": str(self._temporary)}
         self._up: subprocess.Popen[bytes] | None = None
         self._seen: set[Process] = set()
@@ -142,7 +144,8 @@ class Machine:
         command += ["--port", port, "--workers", "2", "--ready-file", str(self._ready)]
         self._ready.unlink(missing_ok=True)  # of a service that was killed
         with self.log.open("ab") as log:
-            self._up = subprocess.Popen(
+            # Not asyncio's: it is killed and waited for by code that waits for nothing else.
+            self._up = subprocess.Popen(  # noqa: ASYNC220 - takes milliseconds
                 command, cwd=ROOT, env=self._environment, stdout=log, stderr=log
             )
         await until("the service answers", self._is_ready)

@@ -60,11 +60,13 @@ class Recorder:
     async def create(
         self, name: str, files: Iterable[Sample], *, document_ids: Iterable[str] = ()
     ) -> str | None:
-        """Create a job on new files, or on documents made of them; return its id if that was said."""
+        """Create a job on new files, or on documents made of them; return its id, if told."""
         files = tuple(files)
         ids = list(document_ids)
         given: dict[str, object] = {"task": {"segment": {"maxSize": 1000}}, "name": name}
-        given |= {"documentIds": ids} if ids else {"data": [{"source": {"file": None}}] * len(files)}
+        given |= (
+            {"documentIds": ids} if ids else {"data": [{"source": {"file": None}}] * len(files)}
+        )
         sent = () if ids else files
         called, answer = await self._call(CREATE, "createJob", {"input": given}, sent)
         job_id = answer["job"]["id"] if "job" in answer else None

@@ -13,10 +13,11 @@ from hashlib import sha256
 from pathlib import Path
 
 PDFS = {"short.pdf": 4, "medium.pdf": 40, "long.pdf": 160}
-WORDS = (
+TEXT = (
     "river bank court paper notice levee sediment gauge valley ledger clause tenant annual surface"
     " orchard kettle harbour station winter railway chapter market lantern quarry mill"
-).split()
+)
+WORDS = TEXT.split()
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,7 @@ def main() -> None:
     _pdf(folder / "locked.pdf", 2, 7, password="closed")  # noqa: S106 - nobody is to know it
     (folder / "garbage.pdf").write_bytes(b"%PDF-1.7\n" + bytes(range(256)) * 20)
     (folder / "notes.md").write_text(_markdown(), "utf-8")
-    (folder / "plain.txt").write_text("\n\n".join(_sentences(random.Random(9), 400)), "utf-8")
+    (folder / "plain.txt").write_text("\n\n".join(_sentences(_chance(9), 400)), "utf-8")
     nothing = dict.fromkeys(("locked.pdf", "garbage.pdf", "notes.md", "plain.txt"))
     sys.stdout.write(json.dumps(pages | nothing))
 
@@ -64,7 +65,7 @@ def main() -> None:
 def _pdf(path: Path, pages: int, seed: int, *, password: str | None = None) -> None:
     import pymupdf  # noqa: PLC0415 - who only wants Sample does not pay for it
 
-    chance = random.Random(seed)
+    chance = _chance(seed)
     document = pymupdf.open()
     for number in range(1, pages + 1):
         page = document.new_page()
@@ -76,12 +77,16 @@ def _pdf(path: Path, pages: int, seed: int, *, password: str | None = None) -> N
     if password is None:
         document.save(path)
     else:
-        seal = pymupdf.PDF_ENCRYPT_AES_256
+        seal = pymupdf.PDF_ENCRYPT_AES_256  # type: ignore[attr-defined]
         document.save(path, encryption=seal, user_pw=password, owner_pw=password)
 
 
+def _chance(seed: int) -> random.Random:
+    return random.Random(seed)  # noqa: S311 - the same each time, and no secret
+
+
 def _markdown() -> str:
-    chance = random.Random(8)
+    chance = _chance(8)
     parts = []
     for chapter in range(1, 31):
         parts += [f"# Chapter {chapter}", *_sentences(chance, 5), f"## The {chapter}th table"]

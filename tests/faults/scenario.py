@@ -108,6 +108,7 @@ async def _suffer(scene: Scene, fault: Fault) -> History:
             await clients
     except TimeoutError:
         pass  # what a watcher has not received by now is missed
+    await load.quiet(limit=LAST_WORDS)  # the last client may have deleted a job
     return History(
         limit=LIMIT,
         grace=GRACE,

@@ -2,6 +2,7 @@
 
     pytest tests/faults                              one round of each fault
     FAULT_ROUNDS=20 pytest tests/faults --timeout 0  twenty rounds of each
+    pytest -k FLUSHALL tests/faults -s               one fault
     pytest -m "not faults"                           everything else
 
 Add `-s` to see the figures. A new fault is a function in faults.py and a line in FAULTS.
@@ -24,10 +25,11 @@ ROUNDS = int(os.environ.get("FAULT_ROUNDS", "1"))
 SHORT: Kinds = (LONG, *((name,) for name in ("short.pdf", "notes.md", "plain.txt") * 3))
 FAULTS: dict[str, tuple[Fault, int, Kinds]] = {
     "kill -9 of workers": (faults.kill_workers, 60, MIXED),
-    "FLUSHALL": (faults.flush_valkey, faults.QUEUED + 10, SHORT),
-    "kill -9 of Valkey": (faults.kill_valkey, 40, MIXED),
-    "kill -9 of the API": (faults.kill_api, 40, MIXED),
-    "kill -9 of docyard up": (faults.kill_up, 40, MIXED),
+    "a worker taken for dead": (faults.stop_worker, 30, MIXED),
+    "FLUSHALL": (faults.flush_valkey, faults.QUEUED + 20, SHORT),
+    "kill -9 of Valkey": (faults.kill_valkey, 30, MIXED),
+    "kill -9 of the API": (faults.kill_api, 30, MIXED),
+    "kill -9 of docyard up": (faults.kill_up, 30, MIXED),
 }
 
 pytestmark = [

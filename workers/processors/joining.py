@@ -4,7 +4,7 @@ import re
 
 from workers.processors.elements import Element, Kind, union
 
-_HYPHEN = re.compile(r"[^\W\d_][-\u2010\u00ad]$")
+_HYPHENS = ("-", "\u2010", "\u00ad")
 _SUSPENDED = re.compile(r"(?:und|oder|bzw|and|or|to|bis|et|ou|y|o|e|en|of|och|og)\b")
 # Chinese and Japanese are written without spaces; Korean has them.
 _HANGUL = re.compile("[\uac00-\ud7a3]")
@@ -19,7 +19,7 @@ def glue(before: str, after: str, *, spaced: bool = True) -> str:
     """
     if not before or not after:
         return before or after
-    if _HYPHEN.search(before) and not _SUSPENDED.match(after):
+    if is_hyphenated(before) and not _SUSPENDED.match(after):
         if before[-1] == "\u00ad" or after[0].islower():
             return before[:-1] + after
         if after[0].isalpha():
@@ -33,7 +33,7 @@ def glue(before: str, after: str, *, spaced: bool = True) -> str:
 
 def is_hyphenated(text: str) -> bool:
     """Tell whether a text ends in the middle of a word."""
-    return _HYPHEN.search(text) is not None
+    return text[-1:] in _HYPHENS and text[-2:-1].isalpha()
 
 
 def find(elements: list[Element], rest: Element) -> int | None:

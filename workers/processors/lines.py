@@ -28,6 +28,10 @@ _MONO_NAME = re.compile(
 )
 _SYMBOL_FONT = re.compile(r"dingbat|webding|wingding", re.IGNORECASE)
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b\ufeff]")
+_READABLE = {
+    **dict.fromkeys((*range(0x20), 0x7F, 0x200B, 0xFEFF), ""),
+    **{code: bytes((code,)).decode("cp1252", "ignore") for code in range(0x80, 0xA0)},
+}
 _RAISED = str.maketrans(
     "0123456789+-\u2212=()n",
     "\u2070\u00b9\u00b2\u00b3\u2074\u2075\u2076\u2077\u2078\u2079\u207a\u207b\u207b\u207c\u207d\u207e\u207f",
@@ -131,6 +135,11 @@ def read(page: Any) -> Sheet:  # noqa: ANN401 - pymupdf has no types
     return sheet
 
 
+def readable(text: str) -> str:
+    """Control characters are no text; those above 127 stand for what cp1252 has in their place."""
+    return text.translate(_READABLE) if _CONTROL.search(text) else text
+
+
 def _drawn_bytes(page: Any) -> int:  # noqa: ANN401 - pymupdf has no types
     document = page.parent
     length = 0
@@ -147,7 +156,7 @@ def _line(raw: dict[str, Any], block: int) -> tuple[Line | None, int]:
         return None, 0
     size, base = main["size"], main["origin"][1]
     text = _text(spans, size, base) if len(spans) > 1 else main["text"]
-    text = "\u2022" if _is_symbol(main, text) else _CONTROL.sub("", text)
+    text = "\u2022" if _is_symbol(main, text) else readable(text)
     stripped = text.strip()
     if not stripped:
         return None, 0
@@ -176,19 +185,20 @@ def _main_span(spans: list[dict[str, Any]]) -> tuple[dict[str, Any] | None, bool
     counts: dict[tuple[str, float], int] = {}
     first: dict[tuple[str, float], dict[str, Any]] = {}
     for span in spans:
-        letters = len(span["text"])
-        if letters == 1 and span["text"] == " ":
+        text = span["text"]
+        if text == " ":  # MuPDF makes a span of each space that it has put in itself
             continue
         key = (span["font"], span["size"])
         if key in counts:
-            counts[key] += letters
+            counts[key] += len(text)
         else:
-            counts[key] = letters
+            counts[key] = len(text)
             first[key] = span
     if not counts:
         return None, False
-    light = sum(count for key, count in counts.items() if not _is_bold(first[key]))
-    return first[max(counts, key=counts.__getitem__)], light * 10 <= sum(counts.values())
+    main = first[max(counts, key=counts.__getitem__)]
+    light = sum([counts[key] for key, span in first.items() if not _is_bold(span)])
+    return main, light * 10 <= sum(counts.values())
 
 
 def _is_bold(span: dict[str, Any]) -> bool:

@@ -11,6 +11,7 @@ _TERMINAL = re.compile(
 )
 
 
+_TAIL = 12  # letters that can tell how a sentence ends
 _CODE_GAP = 3.6  # times the size: one or two empty lines
 
 
@@ -160,4 +161,4 @@ def ends_full(group: Group) -> bool:
 
 def is_terminal(text: str) -> bool:
     """Tell whether a text ends as a sentence does."""
-    return _TERMINAL.search(text) is not None
+    return _TERMINAL.search(text[-_TAIL:]) is not None

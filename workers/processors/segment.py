@@ -60,7 +60,7 @@ def segment(
     done = checkpoint or {"version": _CHECKPOINT_VERSION, "page": 0, "told": False, "tail": None}
     if done["version"] != _CHECKPOINT_VERSION:
         raise ProcessingFailed(
-            ErrorCode.INTERNAL, "The checkpoint is of another version of this program."
+            ErrorCode.GENERIC, "Another version of the service began this; run the job again."
         )
     pages = _open(source, media_type, done["page"])
     packer = Packer(options.max_size, done["tail"])

@@ -7,6 +7,7 @@ from workers.processors.writing import cell, table
 
 _NEAR = 3.5
 _LONGEST_GRID = 60  # ruling lines in one direction; more is graph paper
+_MOST_RULES = 400  # in one direction, on a page; more is a drawing
 _SHORTEST_ACROSS, _SHORTEST_DOWN = 12.0, 6.0
 _FILLED = 0.3  # share of a grid's cells that must hold text
 
@@ -39,9 +40,31 @@ def find(sheet: Sheet) -> tuple[list[Grid], list[Line]]:
 
 
 def _directions(rules: list[Rule]) -> tuple[list[Rule], list[Rule]]:
-    across = [r for r in rules if r[2] - r[0] >= _SHORTEST_ACROSS and r[3] - r[1] < r[2] - r[0]]
-    down = [r for r in rules if r[3] - r[1] >= _SHORTEST_DOWN and r[2] - r[0] < r[3] - r[1]]
+    across = _whole([r for r in rules if r[3] - r[1] < r[2] - r[0]])
+    # What joins rules across joins rules down, once x and y are exchanged.
+    down = [_flipped(r) for r in _whole([_flipped(r) for r in rules if r[2] - r[0] < r[3] - r[1]])]
+    across = [rule for rule in across if rule[2] - rule[0] >= _SHORTEST_ACROSS]
+    down = [rule for rule in down if rule[3] - rule[1] >= _SHORTEST_DOWN]
+    if len(across) > _MOST_RULES or len(down) > _MOST_RULES:
+        return [], []
     return across, down
+
+
+def _flipped(rule: Rule) -> Rule:
+    return rule[1], rule[0], rule[3], rule[2]
+
+
+def _whole(rules: list[Rule]) -> list[Rule]:
+    """Rules across are often drawn cell by cell: put together what lies on one line and touches."""
+    whole: list[Rule] = []
+    for rule in sorted(rules, key=lambda rule: (round(rule[1] + rule[3]), rule[0])):
+        last = whole[-1] if whole else None
+        on_line = last is not None and abs(last[1] + last[3] - rule[1] - rule[3]) < 2.0
+        if last is not None and on_line and rule[0] <= last[2] + _NEAR:
+            whole[-1] = (last[0], last[1], max(last[2], rule[2]), last[3])
+        else:
+            whole.append(rule)
+    return whole
 
 
 def _groups(across: list[Rule], down: list[Rule]) -> list[tuple[list[Rule], list[Rule]]]:

@@ -46,8 +46,10 @@ def test_markdown_keeps_the_text_of_its_author(tmp_path: Path) -> None:
             ("Title",),
             "l5",
             (
-                "# Title\n\nA paragraph with *emphasis* and\na second line.\n\n- one\n  more\n- two\n\n"
-                "  1. deep\n\n```py\n# no heading\n```\n\n| a | b |\n|---|---|\n| 1 | 2 |\n\n> quoted"
+                "# Title\n\nA paragraph with *emphasis* and\na second line.\n\n"
+                "- one\n  more\n- two\n\n"
+                "  1. deep\n\n```py\n# no heading\n```\n\n"
+                "| a | b |\n|---|---|\n| 1 | 2 |\n\n> quoted"
             ),
         ),
         (("Title", "Next"), "l27", "## Next\n\n[link]: https://example.org"),

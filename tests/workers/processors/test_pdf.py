@@ -202,8 +202,8 @@ def test_footnotes_do_not_part_a_paragraph_that_goes_on_overleaf(tmp_path: Path)
     paper.lines(72, 80, ["goes on here, on the next page."])
     assert bodies(paper.save(tmp_path), PDF) == [
         (
-            f"{LOREM}\n\nThe last line of the page has no end of its own but reaches the margin and "
-            "goes on here, on the next page.\n\nA note in small print."
+            f"{LOREM}\n\nThe last line of the page has no end of its own but reaches the margin "
+            "and goes on here, on the next page.\n\nA note in small print."
         )
     ]
 

@@ -98,8 +98,8 @@ def test_a_paragraph_that_runs_over_a_page_break_is_one(tmp_path: Path) -> None:
     found = segments(paper.save(tmp_path), PDF)
     assert [part.body for part in found] == [
         (
-            "The committee met in the old town hall and could not agree on the report that had been "
-            "asked for. It will meet again."
+            "The committee met in the old town hall and could not agree on the report that "
+            "had been asked for. It will meet again."
         )
     ]
     assert [box.page for box in found[0].boxes] == [1, 2]
@@ -157,14 +157,14 @@ def failure(source: Path, media_type: str) -> Failure:
 def test_an_encrypted_pdf_asks_for_its_password(tmp_path: Path) -> None:
     paper = Paper()
     paper.line(72, 72, "Secret.")
-    source = paper.save(tmp_path, user_password="x", owner_password="y")
+    source = paper.save(tmp_path, user_password="x", owner_password="y")  # noqa: S106 - the test's own
     assert failure(source, PDF) == Failure(ErrorCode.PASSWORD, "The PDF needs a password.")
 
 
 def test_a_pdf_that_the_empty_password_opens_needs_none(tmp_path: Path) -> None:
     paper = Paper()
     paper.line(72, 72, "Everybody may read this.")
-    source = paper.save(tmp_path, user_password="", owner_password="y")
+    source = paper.save(tmp_path, owner_password="y")  # noqa: S106 - the test's own
     assert bodies(source, PDF) == ["Everybody may read this."]
 
 
@@ -188,8 +188,16 @@ def test_other_formats_are_refused_and_the_known_ones_named(tmp_path: Path) -> N
     ("name", "media_type", "text"),
     [
         ("long.txt", TEXT, "Nothing ends here. " * 12 + "\n\n"),
-        ("long.md", MARKDOWN, "## A part\n\nNothing ends here.\n\n- one\n- two\n\n"),
-        ("long.html", HTML, "<h2>A part</h2><p>Nothing ends here.<ul><li>one<li>two</ul>\n"),
+        (
+            "long.md",
+            MARKDOWN,
+            "## A part\n\n" + "Nothing ends here. " * 30 + "\n\n- one\n- two\n\n",
+        ),
+        (
+            "long.html",
+            HTML,
+            "<h2>A part</h2><p>" + "Nothing ends. " * 30 + "<ul><li>one<li>two</ul>\n",
+        ),
     ],
 )
 def test_formats_without_pages_come_in_slices_and_can_be_resumed(

@@ -1,0 +1,107 @@
+"""A transaction: all or nothing, and what waits for its commit."""
+
+import asyncio
+import logging
+
+import pytest
+from sqlmodel import func, select
+
+from app.accounts import commands
+from app.accounts.models import Application
+from app.db.engine import Database
+from app.db.work import Work, reading, transaction
+from app.settings import SettingError
+
+pytestmark = pytest.mark.anyio
+
+
+async def applications(database: Database) -> int:
+    """Count the applications that are committed."""
+    async with reading(database) as session:
+        return (await session.exec(select(func.count()).select_from(Application))).one()
+
+
+async def make(work: Work) -> None:
+    """Write a row."""
+    await commands.create_application(work, name="new", max_open_jobs=1)
+
+
+async def test_calls_come_after_the_commit_in_their_order(database: Database) -> None:
+    seen = []
+
+    async def note(word: str) -> None:
+        seen.append((word, await applications(database)))
+
+    async with transaction(database) as work:
+        await make(work)
+        work.after_commit(lambda: note("first"))
+        work.after_commit(lambda: note("second"))
+        assert seen == []
+    assert seen == [("first", 1), ("second", 1)]
+
+
+async def test_a_block_that_raises_keeps_and_calls_nothing(database: Database) -> None:
+    seen = []
+
+    async def note() -> None:
+        seen.append("called")
+
+    async def fail() -> None:
+        async with transaction(database) as work:
+            await make(work)
+            work.after_commit(note)
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        await fail()
+    assert (seen, await applications(database)) == ([], 0)
+
+
+async def test_a_call_that_raises_does_not_stop_the_others(
+    database: Database, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.ERROR)
+    seen = []
+
+    async def fail() -> None:
+        raise ZeroDivisionError
+
+    async def note() -> None:
+        seen.append("called")
+
+    async with transaction(database) as work:
+        await make(work)
+        work.after_commit(fail)
+        work.after_commit(note)
+    assert (seen, await applications(database)) == (["called"], 1)
+    assert [record.message for record in caplog.records] == ["a call after commit failed"]
+
+
+async def test_three_writers_lose_nothing(database_url: str, database: Database) -> None:
+    async with transaction(database) as work:
+        await make(work)
+    writers = [Database(database_url) for _ in range(3)]
+
+    async def count(writer: Database) -> None:
+        async with transaction(writer) as work:
+            row = (await work.session.exec(select(Application).with_for_update())).one()
+            row.last_job_number += 1
+
+    await asyncio.gather(*(count(writer) for writer in writers for _ in range(20)))
+    for writer in writers:
+        await writer.close()
+    async with reading(database) as session:
+        assert (await session.exec(select(Application.last_job_number))).one() == 60
+
+
+async def test_readers_do_not_wait_for_a_writer(database: Database) -> None:
+    async with transaction(database) as work:
+        await make(work)
+        async with asyncio.timeout(5):
+            assert await applications(database) == 0
+
+
+@pytest.mark.parametrize("url", ["mysql://host/name", "no address", ""])
+def test_an_address_of_another_database_is_refused(url: str) -> None:
+    with pytest.raises(SettingError, match=r"^DOCYARD_DATABASE_URL "):
+        Database(url)
