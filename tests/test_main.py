@@ -91,7 +91,9 @@ def test_a_cluster_without_keys_is_stopped_with_a_sentence(command: str, data_di
 
 def test_a_store_that_is_not_known_stops_the_start_with_a_sentence(data_dir: Path) -> None:
     told = docyard("up", DATA_DIR=str(data_dir), STORE_URL="ftp://there")
-    assert told == Ended(2, "", "docyard: DOCYARD_STORE_URL begins with 'ftp'; use file:///path.\n")
+    known = "file:///path or s3://bucket/prefix"
+    wrong = f"docyard: DOCYARD_STORE_URL begins with 'ftp'; use {known}.\n"
+    assert told == Ended(2, "", wrong)
 
 
 def test_a_folder_that_others_use_is_left_as_it_is(tmp_path: Path) -> None:

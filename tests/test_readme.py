@@ -1,4 +1,4 @@
-"""The README is true: its GraphQL fits the schema, its tables are the code's, its commands are CI's."""
+"""The README is true: its GraphQL fits the schema, its tables the code, its commands CI."""
 
 import re
 from pathlib import Path

@@ -16,7 +16,7 @@ from app.db.engine import Database
 from app.db.work import reading, transaction
 from app.documents.models import Document, DocumentStatus
 from app.documents.store import LocalStore
-from app.jobs import commands, runs
+from app.jobs import commands, recording, runs
 from app.jobs.commands import JobRequest
 from app.jobs.models import Job, JobDocument, Segment
 from app.jobs.options import SegmentOptions, to_json
@@ -113,7 +113,7 @@ class World:
             for number in numbers
         ]
         async with transaction(self.database) as work:
-            await runs.record_pages(work, self.bell, run, run.documents[document], pages)
+            await recording.record_pages(work, self.bell, run, run.documents[document], pages)
 
     async def row(self, id: UUID) -> Job:
         """Read a job."""

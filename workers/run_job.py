@@ -13,7 +13,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from app.clock import now
 from app.db.work import reading, transaction
 from app.errors import ErrorCode, Failure, ProcessingFailed
-from app.jobs import runs
+from app.jobs import recording, runs
 from app.jobs.results import Page
 from app.jobs.runs import Run, RunDocument, RunLost
 from app.jobs.states import OPEN
@@ -86,7 +86,7 @@ async def _attend(context: WorkerContext, run: Run) -> None:
     if not done:
         failure = Failure(ErrorCode.TIMEOUT, "The job took longer than its timeoutSeconds.")
         async with transaction(context.database) as unit:
-            await runs.fail(unit, context.bell, run, failure)
+            await recording.fail(unit, context.bell, run, failure)
 
 
 async def keep_alive(context: WorkerContext, run: Run) -> None:
@@ -192,16 +192,18 @@ class Recorder:
         context, run = self._context, self._run
         async with transaction(context.database) as work:
             if self._pages:
-                await runs.record_pages(work, context.bell, run, self._document, self._pages)
-            await runs.end_document(work, context.bell, run, self._document, failure)
+                await recording.record_pages(work, context.bell, run, self._document, self._pages)
+            await recording.end_document(work, context.bell, run, self._document, failure)
             if not any(each.status in OPEN for each in run.documents):
-                await runs.finish(work, context.bell, run)
+                await recording.finish(work, context.bell, run)
 
     async def _write(self) -> None:
         if self._pages:
             context = self._context
             async with transaction(context.database) as work:
-                await runs.record_pages(work, context.bell, self._run, self._document, self._pages)
+                await recording.record_pages(
+                    work, context.bell, self._run, self._document, self._pages
+                )
             self._pages = []
         self._write_at = time.monotonic() + WRITE_SECONDS
 
@@ -218,7 +220,7 @@ async def _try_again(context: WorkerContext, run: Run, message: str) -> None:
     delay: timedelta = context.settings.retry_delay
     try:
         async with transaction(context.database) as work:
-            await runs.try_again(work, context.bell, run, failure, delay=delay)
+            await recording.try_again(work, context.bell, run, failure, delay=delay)
     except RunLost:
         return
     except Exception:

@@ -11,7 +11,7 @@ from app.clock import now
 from app.db.work import Work, reading, transaction
 from app.documents import commands as documents
 from app.documents.models import FileRemoval
-from app.jobs import commands, runs
+from app.jobs import commands, recording, runs
 from app.jobs.models import JobEvent, Worker
 from app.jobs.types import EventKind
 from workers.context import WorkerContext
@@ -62,7 +62,7 @@ async def take_back_lost(context: WorkerContext) -> None:
     for job_id in lost:
         async with transaction(context.database) as work:
             delay = context.settings.retry_delay
-            await runs.take_back(work, context.bell, job_id, delay=delay)
+            await recording.take_back(work, context.bell, job_id, delay=delay)
 
 
 async def ring_for_forgotten(context: WorkerContext) -> None:

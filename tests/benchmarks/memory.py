@@ -2,9 +2,9 @@
 
     python tests/benchmarks/memory.py [--megabytes N] [--pages N]
 
-Starts the whole service with one worker, notes the resident memory of each process at rest, then the
-highest seen (VmHWM, reset through /proc before each step) while a file is sent by PUT, and while a long
-PDF is cut into segments. Linux only.
+Starts the whole service with one worker, notes the resident memory of each process at rest, then
+the highest seen (VmHWM, reset through /proc before each step) while a file is sent by PUT, and
+while a long PDF is cut into segments. Linux only.
 """
 
 import argparse
@@ -100,7 +100,9 @@ async def follow(client: Client, id: str) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
     parser.add_argument("--megabytes", type=int, default=300)
     parser.add_argument("--pages", type=int, default=2000)
     given = parser.parse_args()

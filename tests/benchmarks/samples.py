@@ -6,10 +6,11 @@ from pathlib import Path
 import pymupdf
 
 CORPUS = Path(__file__).parent.parent.parent.parent / "shared" / "corpus"
-WORDS = (
-    "time people water order place light number system result measure paper report page table "
-    "service worker result state event value size long small between because however therefore"
-).split()
+WORDS = [
+    *("time", "people", "water", "order", "place", "light", "number", "system", "result"),
+    *("measure", "paper", "report", "page", "table", "service", "worker", "state", "event"),
+    *("value", "size", "long", "small", "between", "because", "however", "therefore"),
+]
 
 
 def book(path: Path, *, pages: int) -> Path:

@@ -1,4 +1,4 @@
-"""Pages a second through the whole service, against PyMuPDF alone on the same files in the same run.
+"""Pages a second through the whole service, against PyMuPDF alone on the same files.
 
     python tests/benchmarks/throughput.py [--jobs N] [--rounds N] [FILE...]
 
@@ -105,7 +105,9 @@ async def measure(files: list[Path], *, jobs: int, rounds: int, folder: Path) ->
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
     parser.add_argument("files", nargs="*", type=Path, metavar="FILE")
     parser.add_argument("--jobs", type=int, default=8, help="jobs a round (8)")
     parser.add_argument("--rounds", type=int, default=5, help="rounds (5)")

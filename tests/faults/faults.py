@@ -11,6 +11,7 @@ import signal
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from datetime import timedelta
+from functools import partial
 from urllib.parse import urljoin
 
 import httpx2
@@ -67,9 +68,10 @@ async def flush_valkey(scene: Scene) -> None:
         await valkey.flushall()
         scene.strikes += 1
         _signal(workers, signal.SIGCONT)
-        for _ in range(3):
-            if not await _busy_workers(scene):
-                return
+        for left in (80, 50, 20):
+            with suppress(NotInTime):  # then all is stuck, and the rules will say so
+                done = partial(_has_left, scene, left)
+                await until(f"{left} jobs are left", done, limit=RECOVERY)
             await valkey.flushall()
             scene.strikes += 1
 
@@ -106,6 +108,10 @@ async def kill_up(scene: Scene) -> None:
         scene.machine.kill()
         scene.strikes += 1
         await scene.machine.start()
+
+
+def _has_left(scene: Scene, count: int) -> bool:
+    return scene.load.open_jobs() <= count
 
 
 async def _busy_workers(scene: Scene, at_least: int = 1) -> list[Process]:

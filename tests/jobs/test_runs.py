@@ -14,7 +14,7 @@ from app.clock import now
 from app.db.work import ReadSession, Work, WriteSession, reading, transaction
 from app.documents.models import Document
 from app.errors import ErrorCode, Failure
-from app.jobs import commands, events, runs
+from app.jobs import commands, events, recording, runs
 from app.jobs.models import Job, JobEvent
 from app.jobs.results import Issue, Page, Segment
 from app.jobs.runs import Run, RunLost
@@ -36,18 +36,18 @@ def page(number: int, *texts: str, total: int = 5, issues: tuple[Issue, ...] = (
 
 STEPS: dict[str, Step] = {
     "extend": lambda work, _, run: runs.extend(work, run, lease=LEASE),
-    "record_pages": lambda work, world, run: runs.record_pages(
+    "record_pages": lambda work, world, run: recording.record_pages(
         work, world.bell, run, run.documents[0], [page(1, "late")]
     ),
-    "end_document": lambda work, world, run: runs.end_document(
+    "end_document": lambda work, world, run: recording.end_document(
         work, world.bell, run, run.documents[0], None
     ),
-    "finish": lambda work, world, run: runs.finish(work, world.bell, run),
-    "fail": lambda work, world, run: runs.fail(work, world.bell, run, FAILURE),
+    "finish": lambda work, world, run: recording.finish(work, world.bell, run),
+    "fail": lambda work, world, run: recording.fail(work, world.bell, run, FAILURE),
     "give_back": lambda work, world, run: runs.give_back(
         work, world.bell, run, reason="late", due_at=now()
     ),
-    "try_again": lambda work, world, run: runs.try_again(
+    "try_again": lambda work, world, run: recording.try_again(
         work, world.bell, run, FAILURE, delay=timedelta(0)
     ),
 }
@@ -103,7 +103,7 @@ async def test_pages_bring_segments_progress_and_a_checkpoint(world: World) -> N
     run = await world.claimed()
     issues = (Issue("ODD", "Odd.", 2),)
     async with transaction(world.database) as work:
-        await runs.record_pages(
+        await recording.record_pages(
             work,
             world.bell,
             run,
@@ -134,7 +134,9 @@ async def test_what_no_database_takes_is_left_out_of_segments(world: World) -> N
     id = await world.create()
     run = await world.claimed()
     async with transaction(world.database) as work:
-        await runs.record_pages(work, world.bell, run, run.documents[0], [page(1, "a\0b\ud800c")])
+        await recording.record_pages(
+            work, world.bell, run, run.documents[0], [page(1, "a\0b\ud800c")]
+        )
     assert await world.segments(id) == [(0, 1, "ab?c")]
 
 
@@ -143,7 +145,9 @@ async def test_issues_are_kept_up_to_a_hundred(world: World) -> None:
     run = await world.claimed()
     many = tuple(Issue("ODD", f"Odd {number}.", 1) for number in range(150))
     async with transaction(world.database) as work:
-        await runs.record_pages(work, world.bell, run, run.documents[0], [page(1, issues=many)])
+        await recording.record_pages(
+            work, world.bell, run, run.documents[0], [page(1, issues=many)]
+        )
     (row,) = await world.documents(id)
     assert len(row.issues) == 100
 
@@ -175,10 +179,10 @@ async def test_a_failure_after_a_write_that_was_rolled_back_counts_what_is_there
     await world.record(run, 1)
     async with world.database.writer() as session:
         work = Work(WriteSession(ReadSession(session)))
-        await runs.record_pages(work, world.bell, run, run.documents[0], [page(2, "lost")])
+        await recording.record_pages(work, world.bell, run, run.documents[0], [page(2, "lost")])
         await session.rollback()
     async with transaction(world.database) as work:
-        await runs.fail(work, world.bell, run, FAILURE)
+        await recording.fail(work, world.bell, run, FAILURE)
     (row,) = await world.documents(id)
     assert (row.segment_count, row.pages_done) == (1, 1)
     assert len(await world.segments(id)) == 1
@@ -212,9 +216,9 @@ async def test_how_a_job_ends(
     async with transaction(world.database) as work:
         for document, fate in zip(run.documents, fates, strict=True):
             one = page(1, "text", total=1, issues=issues)
-            await runs.record_pages(work, world.bell, run, document, [one])
-            await runs.end_document(work, world.bell, run, document, fate)
-        await runs.finish(work, world.bell, run)
+            await recording.record_pages(work, world.bell, run, document, [one])
+            await recording.end_document(work, world.bell, run, document, fate)
+        await recording.finish(work, world.bell, run)
     job = await world.row(id)
     assert (job.status, job.outcome, job.error_code) == end
     failed = job.status is JobStatus.FAILED
@@ -231,9 +235,9 @@ async def test_the_result_counts_and_names(world: World) -> None:
     run = await world.claimed()
     await world.record(run, 1, 2, total=2)
     async with transaction(world.database) as work:
-        await runs.end_document(work, world.bell, run, run.documents[0], None)
-        await runs.end_document(work, world.bell, run, run.documents[1], FAILURE)
-        await runs.finish(work, world.bell, run)
+        await recording.end_document(work, world.bell, run, run.documents[0], None)
+        await recording.end_document(work, world.bell, run, run.documents[1], FAILURE)
+        await recording.finish(work, world.bell, run)
         document = await work.session.get_one(Document, first)
     row, _ = await world.documents(id)
     assert document.media_length == 2
@@ -279,7 +283,7 @@ async def test_a_silent_worker_loses_its_job_until_it_was_tried_enough(world: Wo
         await silence(world, id)
         before = now()
         async with transaction(world.database) as work:
-            await runs.take_back(work, world.bell, id, delay=timedelta(seconds=10))
+            await recording.take_back(work, world.bell, id, delay=timedelta(seconds=10))
         job = await world.row(id)
         if job.status is JobStatus.PENDING:
             delays.append(round((job.due_at - before).total_seconds()))
@@ -305,7 +309,7 @@ async def test_a_worker_that_spoke_keeps_its_job(world: World) -> None:
         await runs.extend(work, run, lease=LEASE)
     before = await world.row(id)
     async with transaction(world.database) as work:
-        await runs.take_back(work, world.bell, id, delay=timedelta(0))
+        await recording.take_back(work, world.bell, id, delay=timedelta(0))
     async with reading(world.database) as session:
         assert await runs.lost(session) == []
     assert await world.row(id) == before
@@ -318,7 +322,7 @@ async def test_two_sweeps_charge_a_lost_job_once(world: World) -> None:
 
     async def take_back() -> None:
         async with transaction(world.database) as work:
-            await runs.take_back(work, world.bell, id, delay=timedelta(0))
+            await recording.take_back(work, world.bell, id, delay=timedelta(0))
 
     await asyncio.gather(*(take_back() for _ in range(5)))
     job = await world.row(id)

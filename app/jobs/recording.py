@@ -1,0 +1,255 @@
+"""What became of the work: pages, the fate of each document, the end of the job.
+
+Each is one commit with the events it owes, and every write is fenced by the attempt.
+"""
+
+from collections.abc import Sequence
+from datetime import timedelta
+from hashlib import sha256
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import insert
+from sqlmodel import col, select, update
+
+from app.clock import now
+from app.db.columns import new_id
+from app.db.work import Work
+from app.documents.models import Document
+from app.errors import ErrorCode, Failure
+from app.jobs import runs
+from app.jobs.events import Note
+from app.jobs.models import Job, JobDocument, Segment
+from app.jobs.queue import Doorbell
+from app.jobs.results import Page
+from app.jobs.runs import Run, RunDocument, RunLost
+from app.jobs.states import FINISHED, OPEN, JobStatus
+from app.jobs.types import EventKind, JobOutcome, Severity
+
+MAX_ISSUES = 100
+"""Issues kept of one document: a broken file of 10,000 pages tells nothing new after those."""
+
+
+async def record_pages(
+    work: Work, bell: Doorbell, run: Run, document: RunDocument, pages: Sequence[Page]
+) -> None:
+    """Store finished pages: their segments, the checkpoint and the progress, in one commit.
+
+    Raises:
+        RunLost: the job is no longer this run's.
+    """
+    newest = pages[-1]
+    document.pages_done, document.pages_total = newest.number, newest.total
+    document.checkpoint = newest.checkpoint
+    document.status = JobStatus.PROCESSING
+    run.progress = max(run.progress, _percent(run))
+    # First the job: its row lock is the fence, and the numbers of events are given out under it.
+    await runs.change(
+        work,
+        bell,
+        run,
+        Note(EventKind.PROGRESS, None, None, document.id),
+        progress=run.progress,
+        pages_done=sum(each.pages_done for each in run.documents),
+        message=f"Reading {document.filename!r}: page {newest.number} of {newest.total}.",
+    )
+    await _store_segments(work, run, document, pages)
+    row = await work.session.get_one(JobDocument, (run.job_id, document.id))
+    found = [
+        {"code": issue.code, "message": issue.message, "page": issue.page}
+        for page in pages
+        for issue in page.issues
+    ]
+    row.issues = (row.issues + found)[:MAX_ISSUES]
+    _copy(document, row)
+    await work.session.flush()
+
+
+async def end_document(
+    work: Work, bell: Doorbell, run: Run, document: RunDocument, failure: Failure | None
+) -> None:
+    """Note the fate of one document: done, or failed for this reason.
+
+    Raises:
+        RunLost: the job is no longer this run's.
+    """
+    document.status = JobStatus.COMPLETED if failure is None else JobStatus.FAILED
+    document.checkpoint = None
+    run.progress = max(run.progress, _percent(run))
+    message = f"{document.filename!r} is done." if failure is None else failure.message
+    severity = Severity.INFO if failure is None else Severity.ERROR
+    await runs.change(
+        work,
+        bell,
+        run,
+        Note(EventKind.DOCUMENT, message, severity, document.id),
+        progress=run.progress,
+    )
+    row = await work.session.get_one(JobDocument, (run.job_id, document.id))
+    row.failure_code = None if failure is None else failure.code
+    row.failure_message = None if failure is None else failure.message
+    _copy(document, row)
+    if document.pages_total is not None:
+        await work.session.exec(
+            update(Document)
+            .where(col(Document.id) == document.id, col(Document.media_length).is_(None))
+            .values(media_length=document.pages_total)
+        )
+    await work.session.flush()
+
+
+async def finish(work: Work, bell: Doorbell, run: Run) -> None:
+    """End a job whose documents have all ended: FAILED where nothing in it succeeded.
+
+    Raises:
+        RunLost: the job is no longer this run's.
+    """
+    statement = select(JobDocument).where(JobDocument.job_id == run.job_id)
+    rows = (await work.session.exec(statement.order_by(col(JobDocument.position)))).all()
+    if not rows:
+        raise RunLost  # deleted
+    failed = [row for row in rows if row.status is JobStatus.FAILED]
+    warned = any(row.issues for row in rows)
+    values: dict[str, Any] = {"message": None}
+    if len(failed) == len(rows):
+        worst = failed[0]
+        to, message = JobStatus.FAILED, worst.failure_message or ""
+        values |= {
+            "outcome": JobOutcome.ERROR,
+            "error_code": worst.failure_code,
+            "error_message": message,
+            "error_document_id": worst.document_id,
+        }
+    else:
+        to, message = JobStatus.COMPLETED, "The job is done."
+        values |= {
+            "outcome": JobOutcome.WARNING if failed or warned else JobOutcome.SUCCESS,
+            "progress": 100,
+            "result": _result(rows),
+        }
+    severity = Severity.ERROR if to is JobStatus.FAILED else Severity.INFO
+    await runs.leave(work, bell, run, to, Note(EventKind.STATUS, message, severity), values)
+
+
+async def fail(work: Work, bell: Doorbell, run: Run, failure: Failure) -> None:
+    """End every document that has not ended with this failure, and then the job.
+
+    Raises:
+        RunLost: the job is no longer this run's.
+    """
+    job = await work.session.get(Job, run.job_id)
+    if job is None:
+        raise RunLost
+    # As the rows say: what the run counted last may have been rolled back.
+    run.documents = (await runs.load(work, job)).documents
+    for document in run.documents:
+        if document.status in OPEN:
+            await end_document(work, bell, run, document, failure)
+    await finish(work, bell, run)
+
+
+async def try_again(
+    work: Work, bell: Doorbell, run: Run, failure: Failure, *, delay: timedelta
+) -> None:
+    """Charge an attempt that went wrong by no fault of the documents.
+
+    The job is taken up again after `delay`, doubled each time, or fails where it was tried enough.
+
+    Raises:
+        RunLost: the job is no longer this run's.
+    """
+    note = Note(EventKind.LOG, failure.message, Severity.WARNING)
+    charged = Job.charged_attempts + 1
+    job = await runs.change(work, bell, run, note, charged_attempts=charged)
+    if job.charged_attempts >= job.max_attempts:
+        await fail(work, bell, run, failure)
+        return
+    due_at = now() + delay * 2 ** (job.charged_attempts - 1)
+    await runs.give_back(work, bell, run, reason="The job is taken up again.", due_at=due_at)
+
+
+async def take_back(work: Work, bell: Doorbell, job_id: UUID, *, delay: timedelta) -> None:
+    """Take a job from a worker that has been silent for too long; not where it spoke."""
+    job = await work.session.get(Job, job_id, with_for_update=True)
+    if job is None or job.lease_until is None or job.lease_until >= now():
+        return
+    failure = Failure(ErrorCode.WORKER_LOST, "The worker was lost while it was at this job.")
+    await try_again(work, bell, await runs.load(work, job), failure, delay=delay)
+
+
+async def _store_segments(
+    work: Work, run: Run, document: RunDocument, pages: Sequence[Page]
+) -> None:
+    rows = []
+    for segment in (segment for page in pages for segment in page.segments):
+        document.segment_count += 1
+        body = _storable(segment.body)
+        chained = sha256((document.segments_sha256 or "").encode() + body.encode())
+        document.segments_sha256 = chained.hexdigest()
+        place = f"{document.sha256}\n{segment.place}\n{body}"
+        rows.append(
+            {
+                "id": new_id(),
+                "job_id": run.job_id,
+                "document_id": document.id,
+                "position": document.position,
+                "ordinal": document.segment_count,
+                "key": sha256(place.encode()).hexdigest()[:32],
+                "body": body,
+                "page": segment.page,
+                "headings": [_storable(heading) for heading in segment.headings],
+                "lang": segment.lang,
+                "boxes": [
+                    {"page": box.page, "x0": box.x0, "y0": box.y0, "x1": box.x1, "y1": box.y1}
+                    for box in segment.boxes
+                ],
+                "tags": [],
+                "tag_scores": [],
+                "status": "COMPLETED",
+                "created_at": now(),
+            }
+        )
+    if rows:
+        await work.session.exec(insert(Segment), params=rows)
+
+
+def _storable(text: str) -> str:
+    """Leave out what no database takes: NUL, and halves of characters."""
+    return text.replace("\0", "").encode("utf-8", "replace").decode()
+
+
+def _copy(document: RunDocument, row: JobDocument) -> None:
+    row.status = document.status
+    row.pages_done, row.pages_total = document.pages_done, document.pages_total
+    row.segment_count = document.segment_count
+    row.segments_sha256 = document.segments_sha256
+    row.checkpoint = document.checkpoint
+
+
+def _percent(run: Run) -> int:
+    """Progress in percent; 100 is kept for the end."""
+    done = 0.0
+    for document in run.documents:
+        if document.status in FINISHED:
+            done += 1
+        elif document.pages_total:
+            done += document.pages_done / document.pages_total
+    return min(99, int(100 * done / len(run.documents)))
+
+
+def _result(rows: Sequence[JobDocument]) -> dict[str, Any]:
+    """Return the result as rules and callbacks see it: counts and ids, never bodies."""
+    return {
+        "segmentCount": sum(row.segment_count for row in rows),
+        "pageCount": sum(row.pages_done for row in rows),
+        "documents": [
+            {
+                "documentId": str(row.document_id),
+                "status": row.status.value,
+                "segmentCount": row.segment_count,
+                "pageCount": row.pages_done,
+                "segmentsSha256": row.segments_sha256,
+            }
+            for row in rows
+        ],
+    }
