@@ -245,6 +245,18 @@ class StorageFull(LimitExceeded):
         )
 
 
+class StoreUnavailable(AppError):
+    code = "STORE_UNAVAILABLE"
+    title = "Store unavailable"
+    status = 503
+    meaning = "The place where files are kept does not answer as it should."
+    what_to_do = "Try again later; the operator finds more in the log."
+    retryable = True
+
+    def __init__(self, cause: str) -> None:
+        super().__init__(f"The bucket of DOCYARD_STORE_URL fails: {cause}.")
+
+
 class Forbidden(AppError):
     code = "FORBIDDEN"
     title = "Forbidden"

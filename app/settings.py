@@ -81,7 +81,8 @@ class Settings(BaseSettings):
     )
     store_url: str = Field(
         default_factory=lambda data: f"file://{data['data_dir'] / 'files'}",
-        description="Where files are kept: `file:///path`. Default: in the data folder.",
+        description="Where files are kept: `file:///path` or `s3://bucket/prefix`. "
+        "Default: in the data folder.",
     )
     secret_keys: Secrets = Field(
         default=(),

@@ -27,6 +27,7 @@ FORBIDDEN = {
 }  # fmt: skip
 ONLY = {
     "arq": {"app/jobs/queue.py", "workers/__main__.py"},
+    "obstore": {"app/documents/bucket.py"},
     "pymupdf": {"workers/processors"},
 }
 

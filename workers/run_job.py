@@ -12,7 +12,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from app.clock import now
 from app.db.work import reading, transaction
-from app.errors import ErrorCode, Failure, ProcessingFailed
+from app.errors import ErrorCode, Failure, ProcessingFailed, StoreUnavailable
 from app.jobs import recording, runs
 from app.jobs.results import Page
 from app.jobs.runs import Run, RunDocument, RunLost
@@ -62,8 +62,7 @@ async def work_on(context: WorkerContext, run: Run) -> None:
         raise
     except Exception as error:
         logger.exception("job %s went wrong", run.job_id)
-        unavailable = isinstance(error, SandboxUnavailable)
-        await _try_again(context, run, "The sandbox was lost." if unavailable else "A bug was met.")
+        await _try_again(context, run, _failure(error))
     finally:
         del context.nudges[run.job_id]
 
@@ -215,8 +214,18 @@ async def _give_back(context: WorkerContext, run: Run) -> None:
             await runs.give_back(work, context.bell, run, reason=reason, due_at=now())
 
 
-async def _try_again(context: WorkerContext, run: Run, message: str) -> None:
-    failure = Failure(ErrorCode.INTERNAL, message)
+def _failure(error: Exception) -> Failure:
+    """Say what went wrong by no fault of a document."""
+    match error:
+        case StoreUnavailable():
+            return Failure(ErrorCode.EXTERNAL, str(error))
+        case SandboxUnavailable():
+            return Failure(ErrorCode.INTERNAL, "The sandbox was lost.")
+        case _:
+            return Failure(ErrorCode.INTERNAL, "A bug was met; the log says more.")
+
+
+async def _try_again(context: WorkerContext, run: Run, failure: Failure) -> None:
     delay: timedelta = context.settings.retry_delay
     try:
         async with transaction(context.database) as work:

@@ -30,7 +30,7 @@ from uuid import UUID
 
 from app.documents.content import Stored, blocks
 from app.documents.media import HEAD_BYTES
-from app.errors import FileTooLarge, UploadBusy, UploadRange
+from app.errors import FileTooLarge, StoreUnavailable, UploadBusy, UploadRange
 from app.settings import MIB, SettingError
 
 if TYPE_CHECKING:
@@ -55,13 +55,6 @@ MARK = "upload"  # sorts behind every offset
 
 _BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{2,62}")
 _CAUSE = re.compile(r"<Code>(\w+)</Code>|kind: (\w+)")
-
-
-class BucketError(Exception):
-    """The bucket did not do what it was asked; the text quotes no address, key or answer."""
-
-    def __init__(self, cause: str) -> None:
-        super().__init__(f"The bucket of DOCYARD_STORE_URL fails: {cause}.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -308,7 +301,7 @@ def _plain(error: Exception) -> Exception:
         case FileNotFoundError() if cause != "NoSuchBucket":
             return FileNotFoundError(errno.ENOENT, "no such stored file")
         case BaseError() | FileNotFoundError():
-            return BucketError(cause)
+            return StoreUnavailable(cause)
         case _:
             return error
 

@@ -1,4 +1,4 @@
-"""A job in the hands of a worker: claimed, kept alive, given back; `recording` tells what came of it.
+"""A job in the hands of a worker: claimed, kept alive, given back. `recording` tells the rest.
 
 Every write is fenced by the attempt: a worker that comes back from the dead changes nothing.
 """
