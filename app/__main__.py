@@ -63,7 +63,7 @@ def settings(arguments: argparse.Namespace) -> "Settings":
 
 
 def up(arguments: argparse.Namespace) -> None:
-    load("embedded").up(
+    load("embedded.service").up(
         settings(arguments),
         ready_file=arguments.ready_file,
         show_first_key=arguments.show_first_key,
@@ -75,8 +75,8 @@ def run(arguments: argparse.Namespace) -> int:
         raise CommandFailed("--url needs --key (or DOCYARD_API_KEY).", status=WRONG_USE)
     named = None
     if arguments.url:
-        named = load("endpoint").Endpoint.at(arguments.url, api_key=arguments.key, pid=0)
-    module = load("run")
+        named = load("embedded.endpoint").Endpoint.at(arguments.url, api_key=arguments.key, pid=0)
+    module = load("cli.run")
     request = module.Request(
         files=arguments.files,
         max_size=arguments.max_size,
@@ -89,19 +89,19 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def serve(arguments: argparse.Namespace) -> None:
-    found = load("folder").complete(settings(arguments))
+    found = load("embedded.folder").complete(settings(arguments))
     load("server").serve(found, fd=arguments.fd)
 
 
 def work(arguments: argparse.Namespace) -> NoReturn:
-    folder, supervisor = load("folder"), load("supervisor")
+    folder, supervisor = load("embedded.folder"), load("embedded.supervisor")
     environment = supervisor.inherited() | folder.environment(folder.complete(settings(arguments)))
     command = supervisor.module("workers")
     os.execve(command[0], command, environment)  # noqa: S606 - our own module, and no shell is wanted
 
 
 def migrate(arguments: argparse.Namespace) -> None:
-    load("upkeep").migrate(settings(arguments))
+    load("cli.upkeep").migrate(settings(arguments))
 
 
 def schema(_arguments: argparse.Namespace) -> None:
@@ -111,7 +111,7 @@ def schema(_arguments: argparse.Namespace) -> None:
 
 def create_key(arguments: argparse.Namespace) -> None:
     days = arguments.expires_days
-    load("upkeep").create_key(
+    load("cli.upkeep").create_key(
         settings(arguments),
         application=arguments.application,
         name=arguments.name,
@@ -121,7 +121,7 @@ def create_key(arguments: argparse.Namespace) -> None:
 
 
 def doctor(arguments: argparse.Namespace) -> int:
-    return int(load("doctor").examine(settings(arguments)))
+    return int(load("cli.doctor").examine(settings(arguments)))
 
 
 def parser() -> argparse.ArgumentParser:

@@ -5,8 +5,9 @@ import socket
 
 import uvicorn
 
-from app import endpoint, lifeline
+from app import lifeline
 from app.asgi import create_app
+from app.embedded import endpoint
 from app.settings import MIB, Settings
 
 logger = logging.getLogger(__name__)

@@ -23,9 +23,9 @@ from world import World, caller_of
 from app.db.engine import Database
 from app.db.migration import migrate
 from app.db.work import transaction
+from app.embedded.valkey import Valkey
 from app.jobs.queue import Doorbell
 from app.settings import Settings
-from app.valkey import Valkey
 from workers.sandbox import Sandbox
 
 TEMPLATE = "docyard_template"

@@ -12,14 +12,14 @@ ROOT = Path(__file__).parent.parent
 
 FORBIDDEN = {
     "app": {"workers", "pymupdf", "arq.worker"},
-    "app/api": {"arq", "redis", "app.asgi", "app.embedded", "app.__main__"},
+    "app/api": {"arq", "redis", "app.asgi", "app.embedded", "app.cli", "app.__main__"},
     "app/jobs": {"strawberry", "starlette", "app.api", "app.asgi"},
     "app/documents": {"strawberry", "starlette", "arq", "redis", "app.api", "app.jobs"},
     "app/accounts": {
         "strawberry", "starlette", "arq", "redis", "app.api", "app.jobs", "app.documents",
     },
     "app/db": {"strawberry", "starlette", "arq", "redis", "app.api"},
-    "workers": {"strawberry", "starlette", "app.api", "app.asgi", "app.embedded"},
+    "workers": {"strawberry", "starlette", "app.api", "app.asgi", "app.embedded", "app.cli"},
     "workers/processors": {
         "sqlmodel", "sqlalchemy", "redis", "arq", "asyncio", "app.db", "app.documents",
         "app.accounts", "app.settings", "app.clock", "app.jobs.models", "app.jobs.queue",

@@ -17,8 +17,8 @@ from pathlib import Path
 
 from samples import book
 
-from app.client import Client
-from app.reach import Reach
+from app.cli.client import Client
+from app.cli.reach import Reach
 from app.settings import Settings
 
 MIB = 1024 * 1024

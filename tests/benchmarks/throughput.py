@@ -19,8 +19,8 @@ from pathlib import Path
 import pymupdf
 from samples import long_documents
 
-from app.client import Client
-from app.reach import Reach
+from app.cli.client import Client
+from app.cli.reach import Reach
 from app.settings import Settings
 
 STATUS = """subscription ($id: ID!) { jobEvents(jobId: $id) { status } }"""

@@ -256,6 +256,10 @@ class Machine:
             removals=frozenset(_id(key) for (key,) in self.rows("SELECT key FROM file_removal")),
         )
 
+    def has_told(self, words: str) -> bool:
+        """Return whether the log says this."""
+        return any(words in line for line in self.lines())
+
     def lines(self) -> list[str]:
         """Return the log of every start."""
         return self.log.read_text("utf-8", "replace").splitlines()

@@ -12,9 +12,9 @@ from history import Answer, Call, Event, Kind, Sighting, Watch
 from machine import LOOK_SECONDS, Machine, utc
 from sample_files import Sample
 
-from app.client import Client, Refused, ServiceGone
+from app.cli.client import Client, Refused, ServiceGone
 from app.clock import now
-from app.endpoint import Endpoint
+from app.embedded.endpoint import Endpoint
 from app.jobs.states import JobStatus
 from app.jobs.types import EventKind
 

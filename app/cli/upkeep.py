@@ -3,11 +3,11 @@
 import asyncio
 from datetime import timedelta
 
-from app import keys
 from app.accounts.models import Scope
 from app.db import migration
 from app.db.engine import Database
-from app.folder import Folder, keeps_database
+from app.embedded import keys
+from app.embedded.folder import Folder, keeps_database
 from app.settings import Settings
 from app.terminal import CommandFailed, say
 

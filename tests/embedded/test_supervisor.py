@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from app import lifeline, supervisor
+from app import lifeline
+from app.embedded import supervisor
+from app.embedded.supervisor import Child, DiesTooOften, Running, Supervisor
 from app.lifeline import Lifeline
-from app.supervisor import Child, DiesTooOften, Running, Supervisor
 from app.terminal import CommandFailed
 
 LIMIT = 20
@@ -149,7 +150,7 @@ async def test_a_child_is_out_of_reach_of_the_terminals_signals(log: Log) -> Non
 
 PARENT = """
 import asyncio, os, sys
-from app import supervisor
+from app.embedded import supervisor
 from app.lifeline import Lifeline
 async def main():
     line = Lifeline()

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from redis.asyncio import Redis
 
-from app.supervisor import Running
-from app.valkey import SOCKET_PATH_BYTES, Adopted, Valkey, socket_path
+from app.embedded.supervisor import Running
+from app.embedded.valkey import SOCKET_PATH_BYTES, Adopted, Valkey, socket_path
 
 
 class Started:

@@ -9,9 +9,9 @@ from pathlib import Path
 
 from pydantic import SecretStr
 
+from app.embedded.valkey import Valkey
 from app.settings import SECRET_KEY_CHARS, SettingError, Settings
 from app.terminal import CommandFailed
-from app.valkey import Valkey
 
 LOCK = "up.lock"
 PRIVATE = 0o700

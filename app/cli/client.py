@@ -14,7 +14,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
 from websockets.typing import Subprotocol
 
-from app.endpoint import Endpoint
+from app.embedded.endpoint import Endpoint
 from app.terminal import CommandFailed
 
 MIB = 1024 * 1024

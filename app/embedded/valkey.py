@@ -20,8 +20,8 @@ import time
 from importlib import import_module
 from pathlib import Path
 
-from app import supervisor
-from app.supervisor import Running
+from app.embedded import supervisor
+from app.embedded.supervisor import Running
 from app.terminal import CommandFailed
 
 logger = logging.getLogger(__name__)

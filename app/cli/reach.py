@@ -9,10 +9,11 @@ from asyncio.subprocess import DEVNULL, Process
 from types import TracebackType
 from typing import Self
 
-from app import lifeline, supervisor
-from app.client import Client, ServiceGone
-from app.endpoint import Endpoint
-from app.folder import Folder
+from app import lifeline
+from app.cli.client import Client, ServiceGone
+from app.embedded import supervisor
+from app.embedded.endpoint import Endpoint
+from app.embedded.folder import Folder
 from app.lifeline import Lifeline
 from app.settings import Settings
 from app.terminal import CommandFailed

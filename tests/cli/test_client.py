@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from service import Service
 
-from app.client import Client, Refused, ServiceGone
-from app.endpoint import Endpoint
+from app.cli.client import Client, Refused, ServiceGone
+from app.embedded.endpoint import Endpoint
 
 pytestmark = [
     pytest.mark.anyio,

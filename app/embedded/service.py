@@ -10,17 +10,18 @@ from datetime import timedelta
 from pathlib import Path
 from uuid import UUID
 
-from app import endpoint, keys, lifeline, supervisor
+from app import lifeline
 from app.db.engine import Database
 from app.db.migration import migrate
 from app.documents.store import store_for
-from app.endpoint import Endpoint
-from app.folder import Folder, complete, environment, needs_valkey
+from app.embedded import endpoint, keys, supervisor
+from app.embedded.endpoint import Endpoint
+from app.embedded.folder import Folder, complete, environment, needs_valkey
+from app.embedded.supervisor import Child, Supervisor
+from app.embedded.valkey import Valkey
 from app.lifeline import Lifeline
 from app.settings import SettingError, Settings
-from app.supervisor import Child, Supervisor
 from app.terminal import say
-from app.valkey import Valkey
 
 logger = logging.getLogger(__name__)
 

@@ -12,11 +12,11 @@ from io import TextIOWrapper
 from pathlib import Path
 from typing import Any
 
-from app.client import Client, ServiceGone
-from app.endpoint import Endpoint
-from app.progress import Bar, Lines, progress
-from app.reach import Reach
-from app.readout import names, whole_file, write_json, write_markdown, write_text
+from app.cli.client import Client, ServiceGone
+from app.cli.progress import Bar, Lines, progress
+from app.cli.reach import Reach
+from app.cli.readout import names, whole_file, write_json, write_markdown, write_text
+from app.embedded.endpoint import Endpoint
 from app.settings import Settings
 from app.terminal import CommandFailed, tell
 

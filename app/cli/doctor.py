@@ -14,10 +14,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from app import supervisor, valkey
 from app.db.engine import Database
 from app.db.migration import is_current
-from app.folder import Folder, keeps_database, needs_valkey
+from app.embedded import supervisor, valkey
+from app.embedded.folder import Folder, keeps_database, needs_valkey
 from app.settings import MIB, SettingError, Settings
 from app.terminal import CommandFailed, printable
 
