@@ -44,6 +44,18 @@ async def run_job(arq_context: dict[Any, Any], _job_id: str) -> None:
 
 async def claim(context: WorkerContext) -> Run | None:
     """Take up the best job that is due, None where there is none."""
+    claiming = asyncio.create_task(_claim(context))
+    try:
+        return await asyncio.shield(claiming)
+    except asyncio.CancelledError:
+        # The commit may be through already: a job that nobody works on must not wait for its lease.
+        run = await claiming
+        if run is not None:
+            await _give_back(context, run)
+        raise
+
+
+async def _claim(context: WorkerContext) -> Run | None:
     lease = context.settings.lease
     async with transaction(context.database) as work:
         return await runs.claim(work, context.bell, worker_id=context.worker_id, lease=lease)

@@ -39,7 +39,6 @@ class Document(Node):
     )
     extension: str | None = strawberry.field(description="The usual extension, without the dot.")
     size: BigInt | None = strawberry.field(description="Bytes; null until all are here.")
-    received_bytes: BigInt = strawberry.field(description="Bytes that are here by now.")
     sha256: str | None = strawberry.field(
         description="SHA-256 of its bytes in hexadecimal; null until all are here."
     )
@@ -64,7 +63,6 @@ class Document(Node):
             mime_type=row.mime_type,
             extension=row.extension,
             size=None if row.size is None else BigInt(row.size),
-            received_bytes=BigInt(row.received_bytes),
             sha256=row.sha256,
             media_length=row.media_length,
             status=row.status,
@@ -73,6 +71,14 @@ class Document(Node):
             created_at=row.created_at,
             expires_at=row.expires_at,
         )
+
+    @strawberry.field(
+        description="Bytes that are here by now; an upload that broke off goes on from there."
+    )
+    async def received_bytes(self, info: Info) -> BigInt:
+        if self.row.size is not None:
+            return BigInt(self.row.size)
+        return BigInt(await info.context.services.store.received(self.row.id))
 
     @strawberry.field(description="The document this one was made from; null for an upload.")
     async def original(self, info: Info) -> "Document | None":

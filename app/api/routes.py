@@ -31,6 +31,7 @@ from app.errors import (
     InvalidLink,
     NotFound,
     UploadMismatch,
+    UploadRange,
 )
 from app.jobs import commands as jobs
 from app.jobs.models import Attachment
@@ -73,13 +74,15 @@ def _problems(endpoint: Callable[[Request], Any]) -> Callable[[Request], Any]:
         try:
             response: Response = await endpoint(request)
         except AppError as error:
-            body = {
+            body: dict[str, object] = {
                 "type": error.type,
                 "title": error.title,
                 "status": error.status,
                 "detail": str(error),
                 "code": error.code,
             }
+            if isinstance(error, UploadRange):
+                body["receivedBytes"] = error.received_bytes
             response = JSONResponse(body, error.status, media_type="application/problem+json")
         return response
 

@@ -61,7 +61,7 @@ async def complete(work: Work, document_id: UUID, stored: Stored) -> Document:
         raise UploadMismatch("size")
     if document.announced_sha256 is not None and document.announced_sha256 != stored.sha256:
         raise UploadMismatch("SHA-256")
-    document.size = document.received_bytes = stored.size
+    document.size = stored.size
     document.sha256 = stored.sha256
     document.mime_type = media_type(stored.head)
     document.extension = extension(document.mime_type, document.filename)
@@ -71,22 +71,12 @@ async def complete(work: Work, document_id: UUID, stored: Stored) -> Document:
     return document
 
 
-async def note_received(work: Work, document_id: UUID, received_bytes: int) -> None:
-    """Note how far an upload has come."""
-    statement = (
-        update(Document)
-        .where(col(Document.id) == document_id, col(Document.status) == DocumentStatus.NEW)
-        .values(received_bytes=received_bytes)
-    )
-    await work.session.exec(statement)
-
-
 async def give_up(work: Work, document_id: UUID, *, store: Store) -> None:
     """Give an unfinished upload up: no more bytes are taken, those that came are removed."""
     statement = (
         update(Document)
         .where(col(Document.id) == document_id, col(Document.status) == DocumentStatus.NEW)
-        .values(status=DocumentStatus.CANCELED, upload_expires_at=None, received_bytes=0)
+        .values(status=DocumentStatus.CANCELED, upload_expires_at=None)
     )
     if (await work.session.exec(statement)).rowcount:
         await remove_file(work, document_id, store=store)

@@ -36,7 +36,6 @@ class Document(SQLModel, table=True):
     mime_type: str | None = Field(default=None, max_length=255)
     extension: str | None = Field(default=None, max_length=32)
     size: int | None = Field(default=None, sa_type=BigInteger)
-    received_bytes: int = Field(default=0, sa_type=BigInteger)
     sha256: str | None = Field(default=None, max_length=64)
     media_length: int | None = None
     status: DocumentStatus = Field(

@@ -91,9 +91,4 @@ async def put(
             raise InvalidLink
         if document.status is DocumentStatus.PROCESSED or document.announced_size is None:
             raise UploadComplete
-    try:
-        return await store.append(document_id, chunks, offset=offset, limit=document.announced_size)
-    finally:
-        received = await store.received(document_id)
-        async with transaction(database) as work:
-            await commands.note_received(work, document_id, received)
+    return await store.append(document_id, chunks, offset=offset, limit=document.announced_size)

@@ -135,7 +135,8 @@ class Valkey:
         deadline = time.monotonic() + START_SECONDS
         while not await self.answers():
             if process.returncode is not None:
-                self._move_aside()
+                if process.returncode > 0:  # killed by a signal, it said nothing of its files
+                    self._move_aside()
                 raise CommandFailed(f"Valkey did not start: {self._last_words()}")
             if time.monotonic() > deadline:
                 process.kill()

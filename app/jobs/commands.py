@@ -159,7 +159,7 @@ async def delete(
     await work.session.flush()
     for document in doomed:
         gone.document_ids.append(document.id)
-        gone.freed_bytes += document.size or document.received_bytes
+        gone.freed_bytes += document.size or await store.received(document.id)
         await documents.delete(work, document, store=store)
     return gone
 

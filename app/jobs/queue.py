@@ -40,6 +40,7 @@ class Doorbell:
         self.url = redis_url
         pool = connection_pool(redis_url, patient=False)
         self.redis = queue_client(pool)
+        self._unheard = False
         self._listeners = Redis.from_url(redis_url)
 
     async def ring(self, job_id: UUID) -> None:
@@ -54,14 +55,6 @@ class Doorbell:
     async def cancel(self, job_id: UUID) -> None:
         """Tell the worker of a job to stop; the row says so already."""
         await self._say("cancel", self.redis.publish(Channel.CANCELS, str(job_id)))
-
-    async def rings_waiting(self) -> int:
-        """Return how many rings no worker has heard yet.
-
-        Raises:
-            RedisError: Redis does not answer.
-        """
-        return int(await self.redis.zcard(QUEUE))
 
     async def ping(self) -> bool:
         """Return whether Redis answers."""
@@ -104,7 +97,12 @@ class Doorbell:
         try:
             await message
         except (RedisError, OSError) as error:
-            logger.warning("%s was not heard: %s", what, type(error).__name__)
+            # Once an outage: while it lasts, every write of every job would say it again.
+            level = logging.DEBUG if self._unheard else logging.WARNING
+            logger.log(level, "%s was not heard: %s", what, type(error).__name__)
+            self._unheard = True
+        else:
+            self._unheard = False
 
 
 def connection_pool(redis_url: str, *, patient: bool) -> ConnectionPool:

@@ -84,7 +84,7 @@ async def test_what_came_before_the_sender_went_away_stays(world: World) -> None
     id = await announced(world, 10)
     with pytest.raises(SenderLost):
         await put(world, id, sent(b"abc", b"de", lost=True))
-    assert (await row(world, id)).received_bytes == 5
+    assert await world.store.received(id) == 5
     assert await put(world, id, sent(b"fghij"), offset=5) == 10
     assert (await world.store.complete(id)).head == b"abcdefghij"
 
@@ -104,7 +104,7 @@ async def test_more_bytes_than_announced_are_refused_and_the_rest_stays(world: W
     with pytest.raises(FileTooLarge) as refused:
         await put(world, id, sent(bytes(MIB), bytes(6)))
     assert refused.value.limit == MIB + 5
-    assert (await row(world, id)).received_bytes == MIB
+    assert await world.store.received(id) == MIB
 
 
 async def test_an_upload_that_is_over_takes_nothing(world: World) -> None:

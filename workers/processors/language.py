@@ -23,14 +23,23 @@ def language(body: str) -> str | None:
     """
     if "```" in body or "~~~" in body:
         body = _CODE.sub(" ", body)
-    text = _ADDRESS.sub(" ", body[: 4 * _SAMPLE_CHARS])
-    text = _NOT_LETTERS.sub(" ", text).strip()[:_SAMPLE_CHARS]
+    text = _letters(body[: 2 * _SAMPLE_CHARS])
+    if len(text) < _SAMPLE_CHARS:  # a table, or many addresses
+        text = _letters(body[: 4 * _SAMPLE_CHARS])
+    text = text[:_SAMPLE_CHARS]
     needed = _LETTERS_NEEDED if text.isascii() else _LETTERS_NEEDED_ELSEWHERE
     letters = len(text) - text.count(" ")
     if letters < needed or (letters < _LETTERS_NEEDED and _mostly_latin(text)):
         return None
     code: str = langid.classify(text)[0]
     return code if len(code) == 2 else None
+
+
+def _letters(text: str) -> str:
+    """Words of letters only, with a space between."""
+    if "](" in text or "@" in text or "://" in text:
+        text = _ADDRESS.sub(" ", text)
+    return _NOT_LETTERS.sub(" ", text).strip()
 
 
 def _mostly_latin(text: str) -> bool:

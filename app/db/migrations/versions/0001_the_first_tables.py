@@ -80,7 +80,6 @@ def upgrade() -> None:
         sa.Column("mime_type", sa.String(length=255), nullable=True),
         sa.Column("extension", sa.String(length=32), nullable=True),
         sa.Column("size", sa.BigInteger(), nullable=True),
-        sa.Column("received_bytes", sa.BigInteger(), nullable=False),
         sa.Column("sha256", sa.String(length=64), nullable=True),
         sa.Column("media_length", sa.Integer(), nullable=True),
         sa.Column("status", sa.String(length=32), nullable=False),
