@@ -105,8 +105,7 @@ def migrate(arguments: argparse.Namespace) -> None:
 
 
 def schema(_arguments: argparse.Namespace) -> None:
-    text = import_module("strawberry.printer").print_schema(load("api.schema").schema)
-    sys.stdout.write(f"{text}\n")
+    sys.stdout.write(load("api.schema").printed())
 
 
 def create_key(arguments: argparse.Namespace) -> None:

@@ -294,8 +294,19 @@ class InvalidPage(AppError):
     code = "INVALID_PAGE"
     title = "Invalid page"
     status = 422
-    meaning = "`first` or `last` is out of range, or paging arguments exclude each other."
-    what_to_do = "Use `first` with `after`, or `last` with `before`, within the limit."
+    meaning = "`first` is out of range."
+    what_to_do = "Ask for at least 1 and at most as many as the list says."
+
+
+class TooManyRows(AppError):
+    code = "TOO_MANY_ROWS"
+    title = "Too many rows"
+    status = 422
+    meaning = "The lists of one operation read more rows in all than they may."
+    what_to_do = "Ask for fewer at a time (`first`), and for lists in lists one by one."
+
+    def __init__(self, *, limit: int) -> None:
+        super().__init__(f"The lists of one operation may read at most {limit} rows in all.")
 
 
 class InvalidLink(AppError):

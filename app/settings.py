@@ -5,7 +5,14 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from platformdirs import user_data_path
-from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    SecretStr,
+    ValidationError,
+    model_validator,
+)
 from pydantic_core import PydanticUndefined
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
@@ -152,6 +159,29 @@ class Settings(BaseSettings):
         default="INFO", description="Least severe level that is logged."
     )
 
+    @model_validator(mode="after")
+    def _fit(self) -> "Settings":
+        """Refuse settings that are right by themselves and wrong together."""
+        wrong = [
+            (2 * self.heartbeat > self.lease, "HEARTBEAT must be at most half of DOCYARD_LEASE"),
+            (
+                self.job_timeout > self.max_job_timeout,
+                "JOB_TIMEOUT must be at most DOCYARD_MAX_JOB_TIMEOUT",
+            ),
+            (
+                self.max_job_timeout > timedelta(days=20),
+                "MAX_JOB_TIMEOUT must be at most 1728000 seconds (20 days)",
+            ),
+            (
+                self.upload_lifetime > timedelta(days=7),
+                "UPLOAD_LIFETIME must be at most 604800 seconds (7 days)",
+            ),
+        ]
+        for is_wrong, sentence in wrong:
+            if is_wrong:
+                raise ValueError(f"DOCYARD_{sentence}")
+        return self
+
     @classmethod
     def read(cls, **given: object) -> "Settings":
         """Read the environment; `given` (the command line) comes first, None is not given.
@@ -174,6 +204,9 @@ def _sentence(error: ValidationError) -> str:
     """One sentence a wrong variable: its name, the value unless it may be secret, the fault."""
     sentences = []
     for fault in error.errors():
+        if not fault["loc"]:  # settings that do not fit together; the sentence names them
+            sentences.append(f"{fault['msg'].removeprefix('Value error, ')}.")
+            continue
         name = str(fault["loc"][0])
         shown = "" if name.endswith(("keys", "url")) else f" (it is {fault['input']!r})"
         message = fault["msg"].removeprefix("Value error, ")

@@ -24,7 +24,7 @@ LENGTHS = struct.Struct("!II")
 # Said by exit status: to write a frame takes memory.
 OUT_OF_MEMORY_STATUS = 86
 
-MOST_PAGES = 10_000_000
+MOST_PAGES = 1_000_000
 MOST_LISTED = 1_000_000
 MESSAGE_CHARS = 1000
 NAME_CHARS = 1000
@@ -134,8 +134,14 @@ def _page_value(page: Page, *, sizes: list[int]) -> dict[str, Any]:
     }
 
 
+# What is written here is built of what was read: it cannot contain itself.
+_ENCODER = json.JSONEncoder(
+    ensure_ascii=False, allow_nan=False, check_circular=False, separators=(",", ":")
+)
+
+
 def _json(value: object) -> str:
-    return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    return _ENCODER.encode(value)
 
 
 def _clean(value: Any) -> Any:  # noqa: ANN401 - what comes out is as it came in

@@ -176,7 +176,8 @@ class Recorder:
         self._run = run
         self._document = document
         self._pages: list[Page] = []
-        self._write_at = time.monotonic()  # the first page is not made to wait
+        self._write_at = time.monotonic() + WRITE_SECONDS
+        self._shown = False
 
     async def follow(self, pages: AsyncIterator[Page]) -> None:
         """Write the pages until they end, each at most WRITE_SECONDS after it came."""
@@ -189,7 +190,7 @@ class Recorder:
                 if done:
                     self._pages.append(coming.result())
                     coming = None
-                if time.monotonic() >= self._write_at:
+                if time.monotonic() >= self._write_at or self._first_segments:
                     await self._write()
         except StopAsyncIteration:
             return
@@ -208,8 +209,14 @@ class Recorder:
             if not any(each.status in OPEN for each in run.documents):
                 await recording.finish(work, context.bell, run)
 
+    @property
+    def _first_segments(self) -> bool:
+        """The first segments are not made to wait: somebody looks at an empty list."""
+        return not self._shown and any(page.segments for page in self._pages)
+
     async def _write(self) -> None:
         if self._pages:
+            self._shown = self._shown or self._first_segments
             context = self._context
             async with transaction(context.database) as work:
                 await recording.record_pages(

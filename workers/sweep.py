@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
+from uuid import UUID
 
 from sqlmodel import col, delete, select
 
@@ -77,22 +78,32 @@ async def ring_for_forgotten(context: WorkerContext) -> None:
 
 async def give_up_uploads(context: WorkerContext) -> None:
     """Give up uploads whose time is over; jobs that wait for them go on without."""
-    async with transaction(context.database) as work:
-        for document in await documents.expired_uploads(work):
-            await documents.give_up(work, document.id, store=context.store)
-            await commands.data_arrived(work, context.bell, document.id)
+    async with reading(context.database) as session:
+        expired = await documents.expired_uploads(session)
+    for id in expired:  # each by itself: two at once could wait for one another
+        async with transaction(context.database) as work:
+            await documents.give_up(work, id, store=context.store)
+            await commands.data_arrived(work, context.bell, id)
 
 
 async def remove_files(context: WorkerContext) -> None:
     """Remove bytes whose rows are gone, where the process that should have did not live to."""
     async with reading(context.database) as session:
-        statement = select(FileRemoval.key).limit(REMOVALS_AT_ONCE)
-        keys = (await session.exec(statement)).all()
-    for key in keys:
-        await context.store.delete(key)
-    if keys:
+        statement = select(FileRemoval.key).order_by(col(FileRemoval.created_at).desc())
+        keys = (await session.exec(statement.limit(REMOVALS_AT_ONCE))).all()
+    gone = [key for key in keys if await _removed(context, key)]
+    if gone:
         async with transaction(context.database) as work:
-            await work.session.exec(delete(FileRemoval).where(col(FileRemoval.key).in_(keys)))
+            await work.session.exec(delete(FileRemoval).where(col(FileRemoval.key).in_(gone)))
+
+
+async def _removed(context: WorkerContext, key: UUID) -> bool:
+    try:
+        await context.store.delete(key)
+    except Exception:  # one file that stays must not keep the others
+        logger.exception("stored file %s could not be removed; it is tried again", key)
+        return False
+    return True
 
 
 async def forget(context: WorkerContext) -> None:

@@ -59,6 +59,8 @@ async def authenticate(database: Database, token: str | None) -> Caller:
 
 
 async def _mark_used(database: Database, key_id: UUID, moment: datetime) -> None:
+    # Of many requests at once one writes.
+    unseen = col(ApiKey.last_used_at).is_(None) | (col(ApiKey.last_used_at) < moment - SEEN_EVERY)
+    statement = update(ApiKey).where(col(ApiKey.id) == key_id, unseen).values(last_used_at=moment)
     async with transaction(database) as work:
-        statement = update(ApiKey).where(col(ApiKey.id) == key_id).values(last_used_at=moment)
         await work.session.exec(statement)

@@ -5,14 +5,13 @@ from typing import Self
 from uuid import UUID
 
 import strawberry
-from sqlmodel import col, func, select
+from sqlmodel import col, select
 
 from app.accounts import models
 from app.api.context import Context, Info
 from app.api.pages import Node
 from app.api.vocabulary import Scope
-from app.jobs.models import Job
-from app.jobs.states import OPEN
+from app.jobs import queries
 
 
 @strawberry.type(
@@ -69,11 +68,8 @@ class Application(Node):
 
     @strawberry.field(description="How many of its jobs have not ended.")
     async def open_jobs(self, info: Info) -> int:
-        statement = select(func.count()).where(
-            Job.application_id == self.row.id, col(Job.status).in_(OPEN)
-        )
         async with info.context.reading() as session:
-            return (await session.exec(statement)).one()
+            return await queries.open_jobs(session, self.row.id)
 
     @strawberry.field(
         description="Its keys, oldest first; for callers whose key may do all (ADMIN)."

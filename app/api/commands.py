@@ -124,6 +124,7 @@ async def delete_job(context: Context, id: str) -> DeleteJobSuccess:
 
 def _request(context: Context, input: CreateJobInput) -> JobRequest:
     """Check all that can be checked before a byte is stored."""
+    commands.check_count(len(input.data or ()) + len(input.document_ids or ()))
     asked = None if input.task is None else input.task.segment
     if asked is None or asked.value is None:
         raise BadInput(FieldError(("task",), "A task names one kind of work.", "missing"))

@@ -22,11 +22,15 @@ from app.db.work import ReadSession, Work, reading, transaction
 from app.documents.links import MAX_LIFETIME, Action, Links
 from app.documents.models import Document
 from app.documents.store import Store
+from app.errors import TooManyRows
 from app.jobs.models import Job
 from app.jobs.queue import Doorbell
 from app.settings import Settings
 
 Row = TypeVar("Row", bound=SQLModel)
+
+ROWS_AN_OPERATION = 20_000
+"""Rows that the lists of one operation, or of one event of a subscription, may read in all."""
 
 
 @dataclass(slots=True)
@@ -65,6 +69,17 @@ class Context:
     request_id: str
     ip: str | None
     base_url: str
+    rows_left: int = ROWS_AN_OPERATION
+
+    def spend(self, rows: int) -> None:
+        """Count rows that a list has read: lists within lists multiply.
+
+        Raises:
+            TooManyRows: the operation has read more than it may.
+        """
+        self.rows_left -= rows + 1
+        if self.rows_left < 0:
+            raise TooManyRows(limit=ROWS_AN_OPERATION)
 
     def reading(self) -> AbstractAsyncContextManager[ReadSession]:
         """Open a short session that only reads."""

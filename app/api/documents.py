@@ -208,6 +208,7 @@ async def document_connection(context: Context, request: PageRequest) -> Connect
 
     async with context.reading() as session:
         page = await queries.listing(session, caller=context.caller, request=request)
+    context.spend(len(page.rows))
     return connection(
         page, node=Document.from_row, cursor=lambda row: cursor_of(row.id), count=count
     )

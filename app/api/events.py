@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Self
 
 import strawberry
 
-from app.api.context import Context, Info
+from app.api.context import ROWS_AN_OPERATION, Context, Info
 from app.api.documents import Document, document_of
 from app.api.pages import Connection, Edge, connection, existing_id
 from app.api.results import MAX_SEGMENTS, Segment
@@ -83,6 +83,8 @@ async def event_connection(
             limit=request.first + 1,
         )
 
+    context.spend(len(rows))
+
     async def count() -> int:
         return job.event_seq
 
@@ -119,6 +121,7 @@ async def follow_events(
                 )
             for row in rows:
                 seq = row.seq
+                context.rows_left = ROWS_AN_OPERATION  # each event is an answer of its own
                 yield JobEvent.from_row(row)
                 if _is_final(row):
                     return
@@ -152,6 +155,7 @@ async def follow_segments(
                 )
             for row in page.rows:
                 place = queries.segment_cursor(row)
+                context.rows_left = ROWS_AN_OPERATION
                 yield Edge(node=Segment.from_row(row), cursor=place)
             if page.has_next:
                 continue

@@ -30,6 +30,10 @@ _HELP = {
 }
 
 
+MAX_LISTED = 1000
+"""How many values a filter may list: each is a parameter of the query."""
+
+
 class Given:
     """Reads what was left out as null: both mean the default."""
 
@@ -99,7 +103,9 @@ class DataSourceInput:
 class DataInput(Given):
     source: DataSourceInput = strawberry.field(description="Where it comes from.")
     filename: str | None = strawberry.field(
-        default=strawberry.UNSET, description="Its name; the one it was sent with when left out."
+        default=strawberry.UNSET,
+        description="Name of a file that comes with the request; the one it was sent with when "
+        "left out.",
     )
     tags: list[str] | None = strawberry.field(
         default=strawberry.UNSET,
@@ -162,14 +168,18 @@ class JobFilter(Given):
 
     def filter(self) -> Filter:
         """Return the filter of the middle. What cannot be stored is what nobody has."""
+        for loc, listed in (("ids", self.ids), ("numbers", self.numbers)):
+            if listed is not None and len(listed) > MAX_LISTED:
+                message = f"{loc} may list at most {MAX_LISTED}."
+                raise BadInput(FieldError(("filter", loc), message, "too_long"))
         if any(_UNREADABLE.search(word or "") for word in (self.group_id, self.name)):
             return Filter(ids=())
         return Filter(
             ids=None if self.ids is None else [id for id in map(id_or_none, self.ids) if id],
             numbers=self.numbers,
             group_id=self.group_id,
-            types=self.types,
-            statuses=self.statuses,
+            types=None if self.types is None else list(set(self.types)),
+            statuses=None if self.statuses is None else list(set(self.statuses)),
             name=self.name,
             document_id=None
             if self.document_id is None

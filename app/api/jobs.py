@@ -73,7 +73,9 @@ class Progress:
 class Wait:
     kind: WaitKind = strawberry.field(description="What it waits for.")
     detail: str = strawberry.field(description="One sentence for a person.")
-    position: int | None = strawberry.field(description="Place in the queue; 1 is the next.")
+    position: int | None = strawberry.field(
+        description="Place in the queue; 1 is the next. Null beyond the first 1,000."
+    )
     until: datetime | None = strawberry.field(description="The time it waits for.")
 
 
@@ -240,7 +242,8 @@ class Job(Node):
         statuses: list[JobStatus] | None = None,
     ) -> Connection[JobDocument]:
         request = page_request(first, after)
-        return await _document_connection(info.context, self.row.id, request, statuses)
+        wanted = None if statuses is None else list(set(statuses))
+        return await _document_connection(info.context, self.row.id, request, wanted)
 
     @strawberry.field(description="Its result, by its type; readable while it runs.")
     async def result(self) -> JobResult | None:
@@ -281,6 +284,7 @@ async def job_connection(
 
     async with context.reading() as session:
         page = await queries.listing(session, caller=context.caller, where=where, request=request)
+    context.spend(len(page.rows))
     return connection(page, node=Job.from_row, cursor=lambda row: cursor_of(row.id), count=count)
 
 
@@ -295,6 +299,7 @@ async def _document_connection(
         page = await queries.documents_of(
             session, job_id=job_id, request=request, statuses=statuses
         )
+    context.spend(len(page.rows))
     return connection(page, node=JobDocument.from_row, cursor=queries.document_cursor, count=count)
 
 

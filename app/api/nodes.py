@@ -1,11 +1,14 @@
 """Anything by its id."""
 
+from uuid import UUID
+
 from app.api.accounts import ApiKey, Application
 from app.api.context import Context
 from app.api.documents import Document
 from app.api.jobs import Job
 from app.api.pages import Node, id_or_none
 from app.api.results import Segment
+from app.api.vocabulary import Scope
 from app.jobs import queries
 
 
@@ -19,11 +22,21 @@ async def node_of(context: Context, id: str) -> Node | None:
         return Job.from_row(job)
     if (document := await loaders.documents.load(key)) is not None:
         return Document.from_row(document)
-    async with context.reading() as session:
-        segment = await queries.segment_by_id(session, caller=context.caller, id=key)
-    if segment is not None:
-        return Segment.from_row(segment)
     if (application := await loaders.applications.load(key)) is not None:
         return Application.from_row(application)
-    api_key = await loaders.api_keys.load(key)
-    return None if api_key is None else ApiKey.from_row(api_key)
+    return await _api_key(context, key) or await _segment(context, key)
+
+
+async def _segment(context: Context, id: UUID) -> Segment | None:
+    async with context.reading() as session:
+        row = await queries.segment_by_id(session, caller=context.caller, id=id)
+    return None if row is None else Segment.from_row(row)
+
+
+async def _api_key(context: Context, id: UUID) -> ApiKey | None:
+    row = await context.loaders.api_keys.load(id)
+    if row is None:
+        return None
+    if id != context.caller.api_key_id:
+        context.caller.require(Scope.ADMIN)  # as for Application.apiKeys
+    return ApiKey.from_row(row)

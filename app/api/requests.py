@@ -234,12 +234,16 @@ def place_files(operations: object, paths: object, form: FormData) -> None:
     """
     if not isinstance(paths, dict):
         raise bad_request("map must be a JSON object.")
+    placed = 0
     for name, places in paths.items():
         file = form.get(name)
         if not isinstance(file, UploadFile):
             raise bad_request(f"map names a file {name!r} that is not in the request.")
         if not isinstance(places, list) or not all(isinstance(place, str) for place in places):
             raise bad_request("Each entry of map must be a list of paths.")
+        placed += len(places)
+        if placed > MAX_FILES:  # each place is stored: a file in a thousand places is a thousand
+            raise bad_request(f"map may name at most {MAX_FILES} places.")
         for place in places:
             _place(operations, place, file)
 

@@ -138,4 +138,5 @@ async def segment_connection(
         page = await queries.segments_of(
             session, job_id=job_id, request=request, document_id=document_id
         )
+    context.spend(len(page.rows))
     return connection(page, node=Segment.from_row, cursor=queries.segment_cursor, count=count)

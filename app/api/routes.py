@@ -6,6 +6,7 @@ import re
 import tarfile
 from collections.abc import AsyncIterator, Callable
 from functools import lru_cache
+from importlib import metadata
 from pathlib import Path
 from typing import Any, assert_never
 from urllib.parse import quote
@@ -43,6 +44,7 @@ FILE_HEADERS = {
     "Cache-Control": "private, no-transform",
 }
 SOURCE = Path(__file__).parent.parent.parent
+SOURCE_SUFFIXES = {".py", ".mako"}
 
 
 def routes(services: Services) -> list[Route]:
@@ -102,17 +104,7 @@ async def _upload(services: Services, request: Request) -> Response:
     async with reading(database) as session:
         document = await session.get_one(Document, id)
     if received == document.announced_size:
-        stored = await store.complete(id)
-        try:
-            async with transaction(database) as work:
-                document = await commands.complete(work, id, stored)
-                await jobs.data_arrived(work, services.bell, id)
-        except UploadMismatch:
-            # No retry can mend it: jobs that wait for these bytes go on without them.
-            async with transaction(database) as work:
-                await commands.give_up(work, id, store=store)
-                await jobs.data_arrived(work, services.bell, id)
-            raise
+        document = await _complete(services, id)
     body = {
         "documentId": str(id),
         "receivedBytes": received,
@@ -121,6 +113,26 @@ async def _upload(services: Services, request: Request) -> Response:
         "status": document.status.value,
     }
     return JSONResponse(body)
+
+
+async def _complete(services: Services, id: UUID) -> Document:
+    """Make an upload whose bytes are all here a document, and let the jobs go that wait for it."""
+    try:
+        stored = await services.store.complete(id)
+        async with transaction(services.database) as work:
+            document = await commands.complete(work, id, stored)
+            await jobs.data_arrived(work, services.bell, id)
+    except UploadMismatch:
+        # No retry can mend it: jobs that wait for these bytes go on without them.
+        async with transaction(services.database) as work:
+            await commands.give_up(work, id, store=services.store)
+            await jobs.data_arrived(work, services.bell, id)
+        raise
+    except (FileNotFoundError, InvalidLink):
+        # It was given up meanwhile, and what we have just put in place belongs to nobody.
+        await services.store.delete(id)
+        raise InvalidLink from None
+    return document
 
 
 async def _download(services: Services, request: Request) -> Response:
@@ -132,8 +144,11 @@ async def _download(services: Services, request: Request) -> Response:
         raise NotFound("file", str(id))
     match services.store:
         case LocalStore() as store:
+            path = store.path(id)
+            if not await asyncio.to_thread(path.is_file):
+                raise NotFound("file", str(id))
             return FileResponse(
-                store.path(id),
+                path,
                 media_type=file.mime_type or UNKNOWN,
                 filename=file.filename,
                 headers={**FILE_HEADERS, "ETag": f'"{file.sha256}"'},
@@ -254,6 +269,11 @@ def _source_archive() -> bytes:
     with tarfile.open(fileobj=target, mode="w:gz") as archive:
         for package in ("app", "workers"):
             for path in sorted((SOURCE / package).rglob("*")):
-                if path.is_file() and "__pycache__" not in path.parts:
+                if path.suffix in SOURCE_SUFFIXES:
                     archive.add(path, f"docyard/{path.relative_to(SOURCE)}", recursive=False)
+        for name, file in (("LICENSE", "licenses/LICENSE"), ("PKG-INFO", "METADATA")):
+            content = (metadata.distribution("docyard").read_text(file) or "").encode()
+            entry = tarfile.TarInfo(f"docyard/{name}")
+            entry.size = len(content)
+            archive.addfile(entry, io.BytesIO(content))
     return target.getvalue()

@@ -70,7 +70,7 @@ class Reach:
                 return found
             if self._named is not None:
                 raise ServiceGone(f"Nothing answers at {self._named.url}.")
-            if not self._folder.is_locked() and not await self._starts():
+            if not await self._starts() and not self._folder.is_locked():
                 await self._start()
             await asyncio.sleep(PAUSE_SECONDS)
         raise CommandFailed(f"The service did not come up; {self._log} says more.")

@@ -36,6 +36,9 @@ async def transaction(database: Database) -> AsyncIterator[Work]:
     async with database.writer() as session:
         work = Work(WriteSession(ReadSession(session)))
         async with session.begin():
+            # Begun now and not with the first statement: a time that is read before the wait for
+            # SQLite's write lock may be over when it is written.
+            await session.connection()
             yield work
     for call in work.after_commit_calls:
         try:

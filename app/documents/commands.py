@@ -8,11 +8,11 @@ from uuid import UUID
 from sqlmodel import col, select, update
 
 from app.clock import now
-from app.db.work import Work
+from app.db.work import ReadSession, Work
 from app.documents.media import extension, media_type
 from app.documents.models import Document, DocumentStatus, FileRemoval
 from app.documents.store import Store, Stored
-from app.errors import FieldError, InvalidInput, UploadMismatch
+from app.errors import FieldError, InvalidInput, InvalidLink, UploadComplete, UploadMismatch
 
 MAX_TAGS = 100
 MAX_TAG_CHARS = 100
@@ -55,8 +55,14 @@ async def complete(work: Work, document_id: UUID, stored: Stored) -> Document:
 
     Raises:
         UploadMismatch: they are not the bytes that were announced.
+        UploadComplete: that was noted before.
+        InvalidLink: the upload was given up.
     """
-    document = await work.session.get_one(Document, document_id, with_for_update=True)
+    document = await work.session.get(Document, document_id, with_for_update=True)
+    if document is None or document.status is DocumentStatus.CANCELED:
+        raise InvalidLink
+    if document.status is DocumentStatus.PROCESSED:
+        raise UploadComplete
     if document.announced_size is not None and document.announced_size != stored.size:
         raise UploadMismatch("size")
     if document.announced_sha256 is not None and document.announced_sha256 != stored.sha256:
@@ -96,12 +102,12 @@ async def remove_file(work: Work, key: UUID, *, store: Store) -> None:
     work.after_commit(lambda: store.delete(key))
 
 
-async def expired_uploads(work: Work) -> Sequence[Document]:
-    """Return the uploads whose time to take bytes is over, some hundred at most."""
-    statement = select(Document).where(
+async def expired_uploads(session: ReadSession) -> Sequence[UUID]:
+    """Return the ids of uploads whose time to take bytes is over, some hundred at most."""
+    statement = select(Document.id).where(
         col(Document.status) == DocumentStatus.NEW, col(Document.upload_expires_at) < now()
     )
-    return (await work.session.exec(statement.limit(500))).all()
+    return (await session.exec(statement.limit(500))).all()
 
 
 def clean_filename(filename: str) -> str:

@@ -119,18 +119,29 @@ class LocalStore:
 
     def _complete(self, key: UUID) -> Stored:
         partial, final = self._partial / key.hex, self.path(key)
-        digest = hashlib.sha256()
-        with partial.open("rb") as file:
-            head = file.read(HEAD_BYTES)
-            digest.update(head)
-            while block := file.read(BLOCK_BYTES):
-                digest.update(block)
-            size = file.tell()
-            os.fsync(file.fileno())
+        if final.exists() and partial.exists():
+            # Put in place before, by a request that did not live to say so, or is about to say it:
+            # those bytes stay, whatever came after them.
+            partial.unlink()
+            return _hashed(final)
+        stored = _hashed(partial)
         final.parent.mkdir(mode=0o700, exist_ok=True)
         partial.rename(final)
         _sync_folder(final.parent)
-        return Stored(size, digest.hexdigest(), head)
+        _sync_folder(self.root)
+        return stored
+
+
+def _hashed(path: Path) -> Stored:
+    """Read a file once, and make it survive a power cut."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        head = file.read(HEAD_BYTES)
+        digest.update(head)
+        while block := file.read(BLOCK_BYTES):
+            digest.update(block)
+        os.fsync(file.fileno())
+        return Stored(file.tell(), digest.hexdigest(), head)
 
 
 def _sync_folder(folder: Path) -> None:

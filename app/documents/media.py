@@ -46,7 +46,7 @@ _MARKDOWN = (
     re.compile(rb"^#{1,6} \S", re.MULTILINE),
     re.compile(rb"^(```|~~~)", re.MULTILINE),
     re.compile(rb"^\|.*\|\s*\n\|[\s:|-]+\|\s*$", re.MULTILINE),
-    re.compile(rb"!?\[[^\]\n]+\]\([^)\s]+\)"),
+    re.compile(rb"!?\[[^\[\]\n]+\]\([^()\s]+\)"),
     re.compile(rb"^[^\n]+\n(=|-){3,}\s*$", re.MULTILINE),
 )
 

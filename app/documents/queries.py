@@ -1,6 +1,5 @@
 """Reading documents; only those of the caller's application are there."""
 
-from collections.abc import Sequence
 from uuid import UUID
 
 from sqlmodel import col, func, select
@@ -15,16 +14,6 @@ async def by_id(session: ReadSession, *, caller: Caller, id: UUID) -> Document |
     """Return one document, None where there is none."""
     document = await session.get(Document, id)
     return document if document and document.application_id == caller.application_id else None
-
-
-async def by_ids(
-    session: ReadSession, *, caller: Caller, ids: Sequence[UUID]
-) -> dict[UUID, Document]:
-    """Return those of the documents that are there."""
-    statement = select(Document).where(
-        col(Document.id).in_(ids), Document.application_id == caller.application_id
-    )
-    return {document.id: document for document in await session.exec(statement)}
 
 
 async def listing(session: ReadSession, *, caller: Caller, request: PageRequest) -> Page[Document]:

@@ -8,7 +8,7 @@ from uuid import UUID
 from app.accounts.caller import Caller
 from app.clock import now
 from app.db.engine import Database
-from app.db.work import transaction
+from app.db.work import reading, transaction
 from app.documents import commands
 from app.documents.models import Document, DocumentStatus
 from app.documents.store import Store, Stored
@@ -85,8 +85,8 @@ async def put(
         UploadComplete: all bytes are here already.
         UploadRange, UploadBusy, FileTooLarge, StorageFull: as `append` of the store.
     """
-    async with transaction(database) as work:
-        document = await work.session.get(Document, document_id)
+    async with reading(database) as session:
+        document = await session.get(Document, document_id)
         if document is None or document.status is DocumentStatus.CANCELED:
             raise InvalidLink
         if document.status is DocumentStatus.PROCESSED or document.announced_size is None:

@@ -20,7 +20,7 @@ from app.terminal import CommandFailed
 logger = logging.getLogger(__name__)
 
 STDERR = 2
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 DEATHS = 5
 DEATHS_WITHIN = timedelta(seconds=30)
 FIRST_DELAY = timedelta(milliseconds=100)

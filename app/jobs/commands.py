@@ -16,12 +16,12 @@ from app.documents import commands as documents
 from app.documents.models import Document, DocumentStatus
 from app.documents.store import Store
 from app.errors import FieldError, InvalidInput, NotFound, TooManyJobs
-from app.jobs import events
+from app.jobs import events, queries
 from app.jobs.events import Note
 from app.jobs.models import Attachment, Job, JobDocument
 from app.jobs.options import SegmentOptions, to_json
 from app.jobs.queue import Doorbell
-from app.jobs.states import FINISHED, OPEN, JobStatus
+from app.jobs.states import OPEN, JobStatus
 from app.jobs.types import EventKind, JobOutcome, JobPriority, JobType
 
 MAX_DOCUMENTS = 1000
@@ -164,6 +164,20 @@ async def delete(
     return gone
 
 
+def check_count(documents: int) -> None:
+    """Do nothing where a job may have so many documents.
+
+    Raises:
+        InvalidInput: there are none, or too many.
+    """
+    if not documents:
+        message = "A job needs at least one document."
+        raise InvalidInput(FieldError(("documentIds",), message, "missing"))
+    if documents > MAX_DOCUMENTS:
+        message = f"A job may have at most {MAX_DOCUMENTS} documents."
+        raise InvalidInput(FieldError(("documentIds",), message, "too_long"))
+
+
 async def find(work: Work, *, caller: Caller, job_id: UUID) -> Job:
     """Return a job of the caller's application, locked: nobody else changes or deletes it now.
 
@@ -199,14 +213,10 @@ async def _cancel(work: Work, bell: Doorbell, job_id: UUID) -> Job | None:
 
 
 async def _documents(work: Work, caller: Caller, ids: Sequence[UUID]) -> list[Document]:
-    loc = ("documentIds",)
-    if not ids:
-        raise InvalidInput(FieldError(loc, "A job needs at least one document.", "missing"))
-    if len(ids) > MAX_DOCUMENTS:
-        message = f"A job may have at most {MAX_DOCUMENTS} documents."
-        raise InvalidInput(FieldError(loc, message, "too_long"))
+    check_count(len(ids))
     if len(set(ids)) < len(ids):
-        raise InvalidInput(FieldError(loc, "A document stands in the list twice.", "repeated"))
+        message = "A document stands in the list twice."
+        raise InvalidInput(FieldError(("documentIds",), message, "repeated"))
     statement = select(Document).where(
         col(Document.id).in_(ids), Document.application_id == caller.application_id
     )
@@ -228,10 +238,7 @@ async def _next_number(work: Work, application_id: UUID) -> Application:
         .execution_options(synchronize_session=False, populate_existing=True)
     )
     application: Application = (await work.session.exec(statement)).scalar_one()
-    open_jobs = select(func.count()).where(
-        Job.application_id == application_id, col(Job.status).notin_(FINISHED)
-    )
-    if (await work.session.exec(open_jobs)).one() >= application.max_open_jobs:
+    if await queries.open_jobs(work.session, application_id) >= application.max_open_jobs:
         raise TooManyJobs(limit=application.max_open_jobs, retry_after_seconds=RETRY_AFTER_SECONDS)
     return application
 

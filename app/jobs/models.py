@@ -4,7 +4,15 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import BigInteger, CheckConstraint, Column, FetchedValue, Index, UniqueConstraint
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Column,
+    FetchedValue,
+    Index,
+    UniqueConstraint,
+    text,
+)
 from sqlmodel import Field, SQLModel
 
 from app.clock import now
@@ -23,7 +31,7 @@ from app.jobs.types import (
 
 
 class Job(SQLModel, table=True):
-    """One job. Every change of `status` is made by `jobs.moves`, conditionally."""
+    """One job. Every change of `status` is made by `jobs.events.move`, conditionally."""
 
     __table_args__ = (
         UniqueConstraint("application_id", "number"),
@@ -166,6 +174,13 @@ class JobEvent(SQLModel, table=True):
     __table_args__ = (
         UniqueConstraint("job_id", "seq"),
         Index("ix_job_event_feed", "application_id", "transaction_id", "id"),
+        # What is to be forgotten: few rows of the largest table.
+        Index(
+            "ix_job_event_deleted",
+            "at",
+            sqlite_where=text("kind = 'DELETED'"),
+            postgresql_where=text("kind = 'DELETED'"),
+        ),
     )
 
     id: int | None = Field(default=None, sa_column=Column(BigId, primary_key=True))

@@ -15,8 +15,11 @@ from app.db.pages import Page, PageRequest, cursor, id_of, keys, number, page
 from app.db.work import ReadSession
 from app.jobs.models import Job, JobDocument, JobEvent, Segment, Worker
 from app.jobs.runs import due
-from app.jobs.states import FINISHED, JobStatus
+from app.jobs.states import FINISHED, OPEN, JobStatus
 from app.jobs.types import JobType, WaitKind
+
+YEAR_SECONDS = 365 * 24 * 3600
+"""What would take longer has no honest estimate."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -196,7 +199,7 @@ async def progress_of(session: ReadSession, job: Job) -> Progress | None:
     total = pages if known == documents else None
     rate = _rate(job)
     left = None if total is None or not rate else round((total - job.pages_done) / rate)
-    if job.status in FINISHED:
+    if job.status in FINISHED or (left is not None and left > YEAR_SECONDS):
         left = None
     return Progress(job.pages_done, total, rate, left)
 
@@ -210,6 +213,14 @@ async def status_counts(session: ReadSession, *, caller: Caller) -> dict[JobStat
     )
     found = dict((await session.exec(statement)).all())
     return {status: found.get(status, 0) for status in JobStatus}
+
+
+async def open_jobs(session: ReadSession, application_id: UUID) -> int:
+    """Return how many jobs of an application have not ended."""
+    statement = select(func.count()).where(
+        Job.application_id == application_id, col(Job.status).in_(OPEN)
+    )
+    return (await session.exec(statement)).one()
 
 
 async def queue_length(session: ReadSession) -> int:

@@ -50,11 +50,11 @@ class Doorbell:
 
     async def publish(self, job_id: UUID) -> None:
         """Tell watchers that a job has new events."""
-        await self._say("publish", self.redis.publish(Channel.EVENTS, str(job_id)))
+        await self._say("publish", self.redis.publish(Channel.EVENTS, job_id.bytes))
 
     async def cancel(self, job_id: UUID) -> None:
         """Tell the worker of a job to stop; the row says so already."""
-        await self._say("cancel", self.redis.publish(Channel.CANCELS, str(job_id)))
+        await self._say("cancel", self.redis.publish(Channel.CANCELS, job_id.bytes))
 
     async def ping(self) -> bool:
         """Return whether Redis answers."""
@@ -79,11 +79,8 @@ class Doorbell:
                     yield None
                     async for message in pubsub.listen():
                         if message["type"] == "message":
-                            yield (
-                                Channel(message["channel"].decode()),
-                                UUID(message["data"].decode()),
-                            )
-            except (RedisError, OSError):
+                            yield Channel(message["channel"].decode()), UUID(bytes=message["data"])
+            except (RedisError, OSError, ValueError):  # the last: what is no id of ours
                 failures += 1
                 yield None
                 await asyncio.sleep(delay.compute(failures))

@@ -158,6 +158,11 @@ async def change(
     note: Note,
     **values: Any,  # noqa: ANN401 - columns of Job
 ) -> Job:
+    """Change columns of the job and log it.
+
+    Raises:
+        RunLost: the job is no longer this run's.
+    """
     job = await events.change(work, bell, run.job_id, note=note, fence=run.attempt, **values)
     if job is None:
         raise RunLost
@@ -167,6 +172,11 @@ async def change(
 async def leave(  # noqa: PLR0917
     work: Work, bell: Doorbell, run: Run, to: JobStatus, note: Note, values: dict[str, Any]
 ) -> None:
+    """Move the job out of PROCESSING and log it.
+
+    Raises:
+        RunLost: the job is no longer this run's.
+    """
     job = await work.session.get(Job, run.job_id)
     if job is None:
         raise RunLost
@@ -182,6 +192,7 @@ def _duration(job: Job) -> int:
 
 
 async def load(work: Work, job: Job) -> Run:
+    """Return a job that is being processed as its run, as the rows have it now."""
     statement = (
         select(JobDocument, Document)
         .join(Document, col(Document.id) == col(JobDocument.document_id))

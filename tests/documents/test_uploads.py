@@ -187,5 +187,5 @@ async def test_only_uploads_whose_time_is_over_are_expired(world: World) -> None
         past = now() - timedelta(seconds=1)
         statement = update(Document).where(col(Document.id) == late)
         await work.session.exec(statement.values(upload_expires_at=past))
-        assert [each.id for each in await commands.expired_uploads(work)] == [late]
+        assert await commands.expired_uploads(work.session) == [late]
     assert (await row(world, timely)).status is DocumentStatus.NEW

@@ -77,13 +77,17 @@ def _gutter(pieces: list[Piece]) -> float | None:
 
 def _runs(pieces: list[Piece], gutter: float) -> list[tuple[bool, list[Piece]]]:
     """Part sorted pieces into those that cross the gutter and those between."""
+    before, after = gutter - _TOUCH, gutter + _TOUCH
     runs: list[tuple[bool, list[Piece]]] = []
+    run: list[Piece] = []
+    of_crossing: bool | None = None
     for piece in pieces:
-        crossing = piece.x0 < gutter - _TOUCH and piece.x1 > gutter + _TOUCH
-        if runs and runs[-1][0] == crossing:
-            runs[-1][1].append(piece)
+        crossing = piece.x0 < before and piece.x1 > after
+        if crossing is of_crossing:
+            run.append(piece)
         else:
-            runs.append((crossing, [piece]))
+            run, of_crossing = [piece], crossing
+            runs.append((crossing, run))
     return runs
 
 

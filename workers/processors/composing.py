@@ -149,12 +149,13 @@ class _Composer:
         )
 
     def _new(self, kind: Kind, text: str, group: Group) -> Element:
-        first = group.rows[0].line
-        x0, y0, x1, y1 = first.x0, first.y0, first.x1, first.y1
-        for row in group.rows[1:]:
-            line = row.line
-            x0, x1, y1 = min(x0, line.x0), max(x1, line.x1), max(y1, line.y1)
-        box = self._sheet.box(x0, y0, x1, y1)
+        lines = [row.line for row in group.rows]
+        box = self._sheet.box(
+            min([line.x0 for line in lines]),
+            lines[0].y0,
+            max([line.x1 for line in lines]),
+            max([line.y1 for line in lines]),
+        )
         return Element(kind, text, self._sheet.number, self._place(box.x0, box.y0), boxes=(box,))
 
     def _place(self, x: float, y: float) -> str:

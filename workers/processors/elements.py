@@ -1,5 +1,6 @@
 """The parts of a document between reading and packing: headings, paragraphs, tables, code."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -53,21 +54,20 @@ class Element:
 
     def to_json(self) -> dict[str, Any]:
         """Return what `from_json` reads back, without the path and what says nothing."""
-        value: dict[str, Any] = {
-            "k": self.kind.value,
-            "t": self.text,
-            "p": self.page,
-            "at": self.place,
-        }
-        value |= {"l": self.level} if self.level else {}
-        value |= {key: 1 for key, name in _FLAGS.items() if getattr(self, name)}
-        value |= {"lang": self.language} if self.language else {}
+        value: dict[str, Any] = {"k": self.kind, "t": self.text, "p": self.page, "at": self.place}
+        if self.level:
+            value["l"] = self.level
+        flags = self.minor, self.open_end, self.full, self.goes_on, self.tight
+        if any(flags):
+            value.update((key, 1) for key, flag in zip(_FLAGS, flags, strict=True) if flag)
+        if self.language:
+            value["lang"] = self.language
         if self.boxes:
             value["b"] = [[box.page, box.x0, box.y0, box.x1, box.y1] for box in self.boxes]
         return value
 
 
-_FLAGS = {"m": "minor", "o": "open_end", "u": "full", "g": "goes_on", "n": "tight"}
+_FLAGS = "mougn"  # of minor, open_end, full, goes_on and tight
 
 
 def from_json(value: dict[str, Any]) -> Element:
@@ -88,20 +88,21 @@ def from_json(value: dict[str, Any]) -> Element:
     )
 
 
-def union(first: tuple[Box, ...], second: tuple[Box, ...]) -> tuple[Box, ...]:
-    """Return one box for each page that either touches, in the order of pages."""
-    boxes = {box.page: box for box in first}
-    for box in second:
-        old = boxes.get(box.page)
-        boxes[box.page] = box if old is None else _around(old, box)
-    return tuple(boxes[page] for page in sorted(boxes))
+def union(boxes: Iterable[Box]) -> tuple[Box, ...]:
+    """Return one box for each page that any of them touches, in the order of pages."""
+    by_page: dict[int, list[Box]] = {}
+    for box in boxes:
+        by_page.setdefault(box.page, []).append(box)
+    return tuple(_around(page, by_page[page]) for page in sorted(by_page))
 
 
-def _around(first: Box, second: Box) -> Box:
+def _around(page: int, boxes: list[Box]) -> Box:
+    if len(boxes) == 1:
+        return boxes[0]
     return Box(
-        first.page,
-        min(first.x0, second.x0),
-        min(first.y0, second.y0),
-        max(first.x1, second.x1),
-        max(first.y1, second.y1),
+        page,
+        min([box.x0 for box in boxes]),
+        min([box.y0 for box in boxes]),
+        max([box.x1 for box in boxes]),
+        max([box.y1 for box in boxes]),
     )

@@ -98,14 +98,13 @@ def _is_band(bands: tuple[Band, ...], line: Band) -> bool:
 
 def _zone(sheet: Sheet, line: Line) -> tuple[bool, float] | None:
     """Near the edge; where margins are wide, the outermost line of the page only."""
-    if line.y1 < _ZONE * sheet.height or (
-        line.y0 < sheet.top + 2 and line.y1 < _WIDE_ZONE * sheet.height
-    ):
-        return True, line.y0
+    wide = _WIDE_ZONE * sheet.height
     bottom = sheet.height - line.y1
-    if line.y0 > (1 - _ZONE) * sheet.height or (
-        line.y1 > sheet.bottom - 2 and bottom < _WIDE_ZONE * sheet.height
-    ):
+    if line.y1 >= wide and bottom >= wide:  # most lines; what follows would come to the same
+        return None
+    if line.y1 < _ZONE * sheet.height or (line.y0 < sheet.top + 2 and line.y1 < wide):
+        return True, line.y0
+    if line.y0 > (1 - _ZONE) * sheet.height or (line.y1 > sheet.bottom - 2 and bottom < wide):
         return False, bottom
     return None
 

@@ -58,11 +58,7 @@ class Profile:
 
         rows: a whole paragraph, in one style.
         """
-        if (
-            len(rows) > _MOST_ROWS
-            or len(text) > _LONGEST
-            or sum(map(str.isalpha, text)) < _FEWEST_LETTERS
-        ):
+        if len(rows) > _MOST_ROWS or len(text) > _LONGEST or not _has_letters(text):
             return None
         outlined = self.outlined(page, text)
         if outlined is not None:
@@ -267,6 +263,13 @@ class _Sizes:
         ):
             several.append(max(titles))
         return several
+
+
+def _has_letters(text: str) -> bool:
+    if len(text) < _FEWEST_LETTERS:
+        return False
+    # Most texts begin with a word: that is seen without counting.
+    return text[:_FEWEST_LETTERS].isalpha() or sum(map(str.isalpha, text)) >= _FEWEST_LETTERS
 
 
 def _half(size: float) -> int:

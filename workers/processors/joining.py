@@ -71,7 +71,7 @@ def join(before: Element, rest: Element) -> Element:
         goes_on=before.goes_on,
         tight=before.tight,
         language=before.language,
-        boxes=union(before.boxes, rest.boxes),
+        boxes=union([*before.boxes, *rest.boxes]),
         path=before.path,
     )
 

@@ -6,7 +6,7 @@ from py3langid import langid
 
 _LETTERS_NEEDED = 24
 _LETTERS_NEEDED_ELSEWHERE = 6  # scripts such as Han, Arabic or Greek tell more with each letter
-_SAMPLE_CHARS = 300
+_SAMPLE_CHARS = 200
 
 _CODE = re.compile(r"^ *(`{3,}|~{3,}).*?(?:^ *\1|\Z)", re.MULTILINE | re.DOTALL)
 _ADDRESS = re.compile(r"\]\([^)\s]*\)|https?://\S+|\S+@\S+")

@@ -161,12 +161,10 @@ def _extracted(page: Any, textpage: Any, *, corrected: bool) -> dict[str, Any]: 
 
 def _is_level(content: dict[str, Any]) -> bool:
     return all(
-        [
-            line["dir"][0] > _LEVEL
-            for block in content["blocks"]
-            if block["type"] == _TEXT_BLOCK
-            for line in block["lines"]
-        ]
+        line["dir"][0] > _LEVEL
+        for block in content["blocks"]
+        if block["type"] == _TEXT_BLOCK
+        for line in block["lines"]
     )
 
 

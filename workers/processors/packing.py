@@ -34,11 +34,15 @@ class Packer:
 
     def to_json(self) -> dict[str, Any]:
         """Return the open tail: at most `max_size` characters of text, and the heading path."""
-        paths = list(dict.fromkeys(element.path for element in self._open))
+        paths: dict[Path, int] = {}
+        opened = [
+            [paths.setdefault(element.path, len(paths)), element.to_json()]
+            for element in self._open
+        ]
         return {
             "path": [[level, title] for level, title in self._path],
             "paths": [list(path) for path in paths],
-            "open": [[paths.index(element.path), element.to_json()] for element in self._open],
+            "open": opened,
         }
 
     def add(self, elements: Iterable[Element]) -> Iterator[Segment]:
@@ -135,16 +139,13 @@ class Packer:
 
     def _segment(self, elements: list[Element]) -> Segment:
         body = write(elements)
-        boxes = elements[0].boxes
-        for element in elements[1:]:
-            boxes = union(boxes, element.boxes)
         return Segment(
             body=body,
             page=elements[0].page,
             headings=_common(
                 [e.path for e in elements if e.kind is not Kind.HEADING] or [elements[-1].path]
             ),
-            boxes=boxes,
+            boxes=union([box for element in elements for box in element.boxes]),
             lang=language(body),
             place=elements[0].place,
         )
@@ -154,6 +155,8 @@ def _common(paths: list[Path]) -> Path:
     """The headings that all of them stand under."""
     shared = paths[0]
     for path in paths[1:]:
+        if path == shared:
+            continue
         same = 0
         while same < min(len(shared), len(path)) and shared[same] == path[same]:
             same += 1

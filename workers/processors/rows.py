@@ -1,7 +1,7 @@
 """Rows of a column: the lines that stand on one height, put together from left to right."""
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import pairwise
 
 from workers.processors.columns import Piece
@@ -37,22 +37,26 @@ class Row:
 def rows(column: list[Piece], profile: Profile) -> list[Row | Grid]:
     """Put the lines of a column together; tables stay as they are."""
     found: list[list[Line] | Grid] = []
+    row: list[Line] = []
     for piece in column:
         thing = piece.thing
         if isinstance(thing, Grid):
             found.append(thing)
-        elif found and isinstance(found[-1], list) and _level(found[-1][-1], thing):
-            found[-1].append(thing)
+            row = []
+        elif row and _level(row[-1], thing):
+            row.append(thing)
         else:
-            found.append([thing])
+            row = [thing]
+            found.append(row)
     return [thing if isinstance(thing, Grid) else _row(thing, profile) for thing in found]
 
 
 def _level(left: Line, right: Line) -> bool:
     """Tell whether two lines stand beside each other, not one above the other."""
-    apart = abs(left.y1 - right.y1)
+    if abs(left.y1 - right.y1) >= 0.45 * max(left.size, right.size):
+        return False
     beside = right.x0 >= left.x1 - 1 or left.x0 >= right.x1 - 1
-    return apart < 0.45 * max(left.size, right.size) and beside and left.level and right.level
+    return beside and left.level and right.level
 
 
 def _row(lines: list[Line], profile: Profile) -> Row:
@@ -95,13 +99,20 @@ def _merged(lines: list[Line]) -> Line:
     for left, right in pairwise(lines):
         near = right.x0 - left.x1 < 0.12 * left.size and not left.open
         parts.append(right.text if near else f" {right.text}")
-    return replace(
-        main,
+    return Line(
         text="".join(parts),
         x0=lines[0].x0,
-        y0=min(line.y0 for line in lines),
-        x1=max(line.x1 for line in lines),
+        y0=min([line.y0 for line in lines]),
+        x1=max([line.x1 for line in lines]),
+        y1=main.y1,
+        size=main.size,
         bold=all(line.bold or not any(map(str.isalnum, line.text)) for line in lines),
+        mono=main.mono,
+        font=main.font,
+        block=main.block,
+        level=main.level,
+        open=main.open,
+        pitch=main.pitch,
     )
 
 

@@ -8,6 +8,7 @@ from workers.processors.writing import cell, table
 _NEAR = 3.5
 _LONGEST_GRID = 60  # ruling lines in one direction; more is graph paper
 _MOST_RULES = 400  # in one direction, on a page; more is a drawing
+_FEWEST_ACROSS = 2
 _SHORTEST_ACROSS, _SHORTEST_DOWN = 12.0, 6.0
 _FILLED = 0.3  # share of a grid's cells that must hold text
 
@@ -26,7 +27,7 @@ class Grid:
 def find(sheet: Sheet) -> tuple[list[Grid], list[Line]]:
     """Return the tables of a sheet, and the lines that stand in none of them."""
     across, down = _directions(sheet.rules)
-    if len(across) < 2:
+    if not across:
         return [], sheet.lines
     grids: list[Grid] = []
     lines = sheet.lines
@@ -41,9 +42,11 @@ def find(sheet: Sheet) -> tuple[list[Grid], list[Line]]:
 
 def _directions(rules: list[Rule]) -> tuple[list[Rule], list[Rule]]:
     across = _whole([r for r in rules if r[3] - r[1] < r[2] - r[0]])
+    across = [rule for rule in across if rule[2] - rule[0] >= _SHORTEST_ACROSS]
+    if len(across) < _FEWEST_ACROSS:
+        return [], []
     # What joins rules across joins rules down, once x and y are exchanged.
     down = [_flipped(r) for r in _whole([_flipped(r) for r in rules if r[2] - r[0] < r[3] - r[1]])]
-    across = [rule for rule in across if rule[2] - rule[0] >= _SHORTEST_ACROSS]
     down = [rule for rule in down if rule[3] - rule[1] >= _SHORTEST_DOWN]
     if len(across) > _MOST_RULES or len(down) > _MOST_RULES:
         return [], []

@@ -16,3 +16,9 @@ from workers.processors.language import language
 )
 def test_the_language_is_told_where_there_is_text_enough(body: str, code: str | None) -> None:
     assert language(body) == code
+
+
+def test_a_table_of_numbers_and_addresses_do_not_hide_the_text_after_them() -> None:
+    numbers = "| 1,234 | 5,678 |\n" * 15 + "https://example.org/a/b/c " * 8
+    text = "Der Ausschuss tagte im Rathaus und konnte sich nicht einigen. " * 5
+    assert language(numbers + text) == "de"

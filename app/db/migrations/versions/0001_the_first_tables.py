@@ -153,6 +153,13 @@ def upgrade() -> None:
         batch_op.create_index(
             "ix_job_event_feed", ["application_id", "transaction_id", "id"], unique=False
         )
+        batch_op.create_index(
+            "ix_job_event_deleted",
+            ["at"],
+            unique=False,
+            sqlite_where=sa.text("kind = 'DELETED'"),
+            postgresql_where=sa.text("kind = 'DELETED'"),
+        )
 
     op.create_table(
         "job",
@@ -353,6 +360,7 @@ def downgrade() -> None:
     op.drop_table("job")
     with op.batch_alter_table("job_event", schema=None) as batch_op:
         batch_op.drop_index("ix_job_event_feed")
+        batch_op.drop_index("ix_job_event_deleted")
 
     op.drop_table("job_event")
     with op.batch_alter_table("document", schema=None) as batch_op:
