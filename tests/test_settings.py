@@ -26,15 +26,44 @@ def test_all_that_is_not_said_follows_from_the_data_folder(tmp_path: Path) -> No
 def test_the_environment_is_read_and_what_is_empty_is_not_said(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setenv("DOCYARD_LEASE", "2.5")
+    monkeypatch.setenv("DOCYARD_LEASE", "12.5")
     monkeypatch.setenv("DOCYARD_PORT", "")
     monkeypatch.setenv("DOCYARD_ALLOWED_ORIGINS", "https://a.example, https://b.example,")
     monkeypatch.setenv("DOCYARD_SECRET_KEYS", f"{'a' * 32},{'b' * 40}")
     settings = Settings.read()
-    assert settings.lease == timedelta(seconds=2.5)
+    assert settings.lease == timedelta(seconds=12.5)
     assert settings.port == 8000
     assert settings.allowed_origins == ("https://a.example", "https://b.example")
     assert settings.link_keys == (b"a" * 32, b"b" * 40)
+
+
+@pytest.mark.parametrize(
+    ("given", "sentence"),
+    [
+        (
+            {"heartbeat": "8", "lease": "15"},
+            "DOCYARD_HEARTBEAT must be at most half of DOCYARD_LEASE.",
+        ),
+        (
+            {"job_timeout": "601", "max_job_timeout": "600"},
+            "DOCYARD_JOB_TIMEOUT must be at most DOCYARD_MAX_JOB_TIMEOUT.",
+        ),
+        (
+            {"max_job_timeout": "1728001"},
+            "DOCYARD_MAX_JOB_TIMEOUT must be at most 1728000 seconds (20 days).",
+        ),
+        (
+            {"upload_lifetime": "604801"},
+            "DOCYARD_UPLOAD_LIFETIME must be at most 604800 seconds (7 days).",
+        ),
+    ],
+)
+def test_settings_that_do_not_fit_together_are_refused(
+    given: dict[str, str], sentence: str
+) -> None:
+    with pytest.raises(SettingError) as refused:
+        Settings.read(**given)
+    assert str(refused.value) == sentence
 
 
 def test_the_command_line_comes_before_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -51,6 +51,18 @@ async def test_keys_are_for_those_who_may_do_all(service: Service) -> None:
     assert error["path"] == ["viewer", "application", "apiKeys"]
 
 
+async def test_a_key_is_seen_by_itself_and_by_those_who_may_do_all(service: Service) -> None:
+    node = "query($id: ID!) { node(id: $id) { id } }"
+    viewer = "{ viewer { apiKey { id } } }"
+    admin = (await service.ask(viewer))["apiKey"]["id"]
+    reader = (await service.ask(viewer, token=service.read_token))["apiKey"]["id"]
+    assert await service.ask(node, id=reader) == {"id": reader}
+    assert await service.ask(node, id=reader, token=service.read_token) == {"id": reader}
+    refused = await service.post(node, {"id": admin}, token=service.read_token)
+    assert refused["data"] == {"node": None}
+    assert refused["errors"][0]["extensions"]["code"] == "FORBIDDEN"
+
+
 async def test_nobody_is_let_in_without_a_good_key(service: Service) -> None:
     hashed = token_hash(service.read_token)
     ours = update(ApiKey).where(col(ApiKey.token_hash) == hashed)

@@ -649,3 +649,37 @@ def forged_keys(id: str) -> Iterator[str]:
     for seq in (huge, endless, "-1", "²"):
         yield cursor(id.replace("-", ""), seq, 0, 0)
     yield cursor(uuid4().hex, 1, 0, 0)
+
+
+async def test_the_lists_of_one_operation_read_up_to_a_limit(paced: Service) -> None:
+    id = await paced.create("pages 500")
+    await paced.work()
+    one = (
+        "job(id: $id) { result { ... on SegmentResult { segments(first: 500) { nodes { id } } } } }"
+    )
+    for lists, codes in ((39, set()), (40, {"TOO_MANY_ROWS"})):
+        aliased = " ".join(f"a{each}: {one}" for each in range(lists))
+        answer = await paced.post(f"query($id: ID!) {{ {aliased} }}", {"id": id})
+        errors = answer.get("errors", [])
+        assert {error["extensions"]["code"] for error in errors} == codes
+
+
+async def test_a_filter_lists_a_thousand_values_at_most(service: Service) -> None:
+    for name, values in (("numbers", [1] * 1001), ("ids", [str(uuid4())] * 1001)):
+        answer = await service.post(LIST, {"filter": {name: values}})
+        (error,) = answer["errors"]
+        assert error["extensions"]["code"] == "INVALID_INPUT"
+        assert error["message"] == f"{name} may list at most 1000."
+    statuses = ["PENDING"] * 50_000
+    assert (await service.ask(LIST, filter={"statuses": statuses}))["totalCount"] == 0
+
+
+async def test_too_many_documents_are_refused_before_a_byte_is_stored(service: Service) -> None:
+    many = [{"source": {"documentId": str(uuid4())}}] * 1000
+    answer = await service.send_files(
+        CREATE_JOB,
+        {"input": {"task": SEGMENT, "data": [{"source": {"file": None}}, *many]}},
+        {"variables.input.data.0.source.file": ("a.txt", b"x")},
+    )
+    assert answer["detail"] == "A job may have at most 1000 documents."
+    assert list(service.stored()) == []

@@ -43,7 +43,13 @@ async def test_the_source_that_runs_is_offered(service: Service) -> None:
         schema = archive.extractfile("docyard/app/api/schema.py")
         assert schema is not None
         assert schema.read() == inspect.getsource(app.api.schema).encode()
+        license = archive.extractfile("docyard/LICENSE")
+        assert license is not None
+        assert b"GNU AFFERO GENERAL PUBLIC LICENSE" in license.read()
     assert "docyard/workers/run_job.py" in names
+    assert {name.rpartition(".")[2] for name in names} == {
+        *("py", "mako", "docyard/LICENSE", "docyard/PKG-INFO")
+    }
     assert not any("__pycache__" in name for name in names)
 
 

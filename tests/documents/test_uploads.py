@@ -189,3 +189,27 @@ async def test_only_uploads_whose_time_is_over_are_expired(world: World) -> None
         await work.session.exec(statement.values(upload_expires_at=past))
         assert await commands.expired_uploads(work.session) == [late]
     assert (await row(world, timely)).status is DocumentStatus.NEW
+
+
+async def test_an_upload_is_noted_once_and_never_after_it_was_given_up(world: World) -> None:
+    id, late = await announced(world, 1), await announced(world, 1)
+    for each in (id, late):
+        await put(world, each, sent(b"x"))
+    stored = await world.store.complete(id)
+    async with transaction(world.database) as work:
+        await commands.complete(work, id, stored)
+        await commands.give_up(work, late, store=world.store)
+    for each, refusal in ((id, UploadComplete), (late, InvalidLink)):
+        with pytest.raises(refusal):
+            async with transaction(world.database) as work:
+                await commands.complete(work, each, stored)
+    assert (await row(world, late)).status is DocumentStatus.CANCELED
+
+
+async def test_bytes_in_their_place_are_not_replaced(world: World) -> None:
+    id = await announced(world, 4)
+    await put(world, id, sent(b"good"))
+    first = await world.store.complete(id)
+    await put(world, id, sent(b"evil"))
+    assert await world.store.complete(id) == first
+    assert world.store.path(id).read_bytes() == b"good"

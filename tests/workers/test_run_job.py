@@ -7,7 +7,7 @@ from datetime import timedelta
 from uuid import UUID
 
 import pytest
-from service import CANCEL, DELETE, Service, local_store
+from service import CANCEL, DELETE, SEGMENTS, Service, local_store
 from sqlalchemy import text
 from sqlmodel import col, select, update
 
@@ -194,6 +194,14 @@ async def test_a_long_document_makes_at_most_four_events_a_second(paced: Service
     assert job["resultJson"]["segmentCount"] == 3000
     # One at the start, one at the end.
     assert told <= found["durationMs"] / 250 + 2
+
+
+async def test_the_first_segments_are_shown_at_once(paced: Service) -> None:
+    id = await paced.create("page One\nhang")
+    async with paced.working(), paced.subscribe(SEGMENTS, id=id) as segments:
+        shown = await anext(segments)
+        assert shown["node"]["body"] == "One"
+        assert (await paced.job(id))["status"] == "PROCESSING"
 
 
 async def test_one_ring_takes_up_all_that_is_due(paced: Service) -> None:
