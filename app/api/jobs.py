@@ -26,7 +26,7 @@ from app.api.vocabulary import (
 )
 from app.clock import now
 from app.db.pages import PageRequest, cursor_of, page_request
-from app.errors import RETRYABLE, NotFound
+from app.errors import Failure, NotFound
 from app.jobs import models, queries
 from app.jobs.options import segment_options, shown
 from app.jobs.queries import JobFilter
@@ -93,20 +93,12 @@ class JobDocument:
     @classmethod
     def from_row(cls, row: models.JobDocument) -> Self:
         """Translate a row."""
-        failure = None
-        if row.failure_code is not None:
-            failure = JobError(
-                code=row.failure_code,
-                message=row.failure_message or "",
-                retryable=row.failure_code in RETRYABLE,
-                document_id=row.document_id,
-            )
         return cls(
             row=row,
             status=row.status,
             progress=_document_percent(row),
             media_length=row.pages_total,
-            failure=failure,
+            failure=_error(row.failure_code, row.failure_message, row.document_id),
         )
 
     @strawberry.field(description="The document.")
@@ -174,7 +166,7 @@ class Job(Node):
             status_meaning=MEANINGS[row.status],
             message=row.message,
             outcome=row.outcome,
-            error=_error(row),
+            error=_error(row.error_code, row.error_message, row.error_document_id),
             progress=row.progress,
             priority=JobPriority(row.priority),
             settings=JSON(shown(segment_options(row.settings))),
@@ -303,14 +295,17 @@ async def _document_connection(
     return connection(page, node=JobDocument.from_row, cursor=queries.document_cursor, count=count)
 
 
-def _error(row: models.Job) -> JobError | None:
-    if row.error_code is None:
+def _error(
+    code: ErrorCode | None, message: str | None, document_id: UUID | None
+) -> JobError | None:
+    if code is None:
         return None
+    failure = Failure(code, message or "")
     return JobError(
-        code=row.error_code,
-        message=row.error_message or "",
-        retryable=row.error_code in RETRYABLE,
-        document_id=row.error_document_id,
+        code=failure.code,
+        message=failure.message,
+        retryable=failure.retryable,
+        document_id=document_id,
     )
 
 

@@ -183,7 +183,7 @@ async def _store_segments(
     rows = []
     for segment in (segment for page in pages for segment in page.segments):
         document.segment_count += 1
-        body = _storable(segment.body)
+        body = segment.body
         chained = sha256((document.segments_sha256 or "").encode() + body.encode())
         document.segments_sha256 = chained.hexdigest()
         place = f"{document.sha256}\n{segment.place}\n{body}"
@@ -197,7 +197,7 @@ async def _store_segments(
                 "key": sha256(place.encode()).hexdigest()[:32],
                 "body": body,
                 "page": segment.page,
-                "headings": [_storable(heading) for heading in segment.headings],
+                "headings": list(segment.headings),
                 "lang": segment.lang,
                 "boxes": [
                     {"page": box.page, "x0": box.x0, "y0": box.y0, "x1": box.x1, "y1": box.y1}
@@ -211,11 +211,6 @@ async def _store_segments(
         )
     if rows:
         await work.session.exec(insert(Segment), params=rows)
-
-
-def _storable(text: str) -> str:
-    """Leave out what no database takes: NUL, and halves of characters."""
-    return text.replace("\0", "").encode("utf-8", "replace").decode()
 
 
 def _copy(document: RunDocument, row: JobDocument) -> None:
