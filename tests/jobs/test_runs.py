@@ -130,16 +130,6 @@ async def test_progress_never_falls(world: World) -> None:
     assert seen == [50, 50, 50, 87]
 
 
-async def test_what_no_database_takes_is_left_out_of_segments(world: World) -> None:
-    id = await world.create()
-    run = await world.claimed()
-    async with transaction(world.database) as work:
-        await recording.record_pages(
-            work, world.bell, run, run.documents[0], [page(1, "a\0b\ud800c")]
-        )
-    assert await world.segments(id) == [(0, 1, "ab?c")]
-
-
 async def test_issues_are_kept_up_to_a_hundred(world: World) -> None:
     id = await world.create()
     run = await world.claimed()
