@@ -90,6 +90,8 @@ def run(arguments: argparse.Namespace) -> int:
 
 def serve(arguments: argparse.Namespace) -> None:
     found = load("embedded.folder").complete(settings(arguments))
+    if arguments.fd is None:  # `docyard up`, which hands over a socket, has done it before
+        load("cli.upkeep").migrate(found)
     load("server").serve(found, fd=arguments.fd)
 
 

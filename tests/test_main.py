@@ -120,6 +120,19 @@ def test_the_schema_is_printed_with_one_line_end() -> None:
     assert "type Query {" in told.out
 
 
+def test_serve_brings_the_database_up_to_date_before_it_listens(data_dir: Path) -> None:
+    command = [sys.executable, "-m", "app", "serve", "--data-dir", str(data_dir), "--port", "0"]
+    with subprocess.Popen(
+        command, env=surroundings(), cwd=ROOT, stderr=subprocess.PIPE, text=True
+    ) as serving:
+        assert serving.stderr is not None
+        assert any("listening on" in line for line in serving.stderr)
+        made = docyard("key", "create", "--data-dir", data_dir)
+        serving.terminate()
+        serving.communicate(timeout=30)
+    assert made.out.startswith("dy_")
+
+
 def test_a_key_is_made_for_an_application_that_is_made_with_it(data_dir: Path) -> None:
     asked = ("key", "create", "--data-dir", data_dir, "--application", "Ours", "--scope", "READ")
     early = docyard(*asked)

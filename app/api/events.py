@@ -1,8 +1,9 @@
 """The event log in the schema: as a list, and live."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Self
+from uuid import UUID
 
 import strawberry
 
@@ -107,27 +108,21 @@ async def follow_events(
         if await queries.newest_event(session, caller=caller, job_id=job_id) is None:
             raise NotFound("job", id)
     seq = 0 if after is None else events.cursor_seq(after, job_id=job_id)
+    ended = False
     async with context.services.live.watch(job_id) as wake:
         while True:
-            async with context.reading() as session:
-                # First the state: a job that ended has written its last event before.
-                job = await queries.by_id(session, caller=caller, id=job_id)
-                rows = await events.after(
-                    session,
-                    job_id=job_id,
-                    application_id=caller.application_id,
-                    seq=seq,
-                    limit=MAX_EVENTS,
-                )
+            rows = await _events_after(context, job_id, seq)
             for row in rows:
                 seq = row.seq
                 context.rows_left = ROWS_AN_OPERATION  # each event is an answer of its own
                 yield JobEvent.from_row(row)
                 if _is_final(row):
                     return
-            if not rows and (job is None or job.status in FINISHED):
+            if not rows and ended:
                 return
-            if len(rows) < MAX_EVENTS:
+            # A job that has ended wrote its last event before: it is read once more.
+            ended = not rows and await _has_ended(context, job_id)
+            if len(rows) < MAX_EVENTS and not ended:
                 await wake.wait()
 
 
@@ -162,6 +157,23 @@ async def follow_segments(
             if job is None or job.status in FINISHED:
                 return
             await wake.wait()
+
+
+async def _events_after(context: Context, job_id: UUID, seq: int) -> Sequence[models.JobEvent]:
+    async with context.reading() as session:
+        return await events.after(
+            session,
+            job_id=job_id,
+            application_id=context.caller.application_id,
+            seq=seq,
+            limit=MAX_EVENTS,
+        )
+
+
+async def _has_ended(context: Context, job_id: UUID) -> bool:
+    async with context.reading() as session:
+        job = await queries.by_id(session, caller=context.caller, id=job_id)
+    return job is None or job.status in FINISHED
 
 
 def _is_final(event: models.JobEvent) -> bool:
