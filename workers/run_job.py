@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy.exc import SQLAlchemyError
 
 from app.clock import now
-from app.db.work import reading, transaction
+from app.db.work import reading, transaction, unbroken
 from app.errors import ErrorCode, Failure, ProcessingFailed, StoreUnavailable
 from app.jobs import recording, runs
 from app.jobs.results import Page
@@ -70,11 +70,11 @@ async def work_on(context: WorkerContext, run: Run) -> None:
         logger.info("job %s is no longer ours", run.job_id)
     except asyncio.CancelledError:
         # A deploy: the next worker goes on after the last finished page.
-        await asyncio.shield(_give_back(context, run))
+        await unbroken(_give_back(context, run))
         raise
     except Exception as error:
         logger.exception("job %s went wrong", run.job_id)
-        await _try_again(context, run, _failure(error))
+        await unbroken(_try_again(context, run, _failure(error)))
     finally:
         del context.nudges[run.job_id]
 
@@ -95,9 +95,13 @@ async def _attend(context: WorkerContext, run: Run) -> None:
             task.cancel()
         await asyncio.gather(work, pulse, return_exceptions=True)
     if not done:
-        failure = Failure(ErrorCode.TIMEOUT, "The job took longer than its timeoutSeconds.")
-        async with transaction(context.database) as unit:
-            await recording.fail(unit, context.bell, run, failure)
+        await unbroken(_time_out(context, run))
+
+
+async def _time_out(context: WorkerContext, run: Run) -> None:
+    failure = Failure(ErrorCode.TIMEOUT, "The job took longer than its timeoutSeconds.")
+    async with transaction(context.database) as work:
+        await recording.fail(work, context.bell, run, failure)
 
 
 async def keep_alive(context: WorkerContext, run: Run) -> None:
@@ -115,7 +119,7 @@ async def keep_alive(context: WorkerContext, run: Run) -> None:
         nudge.clear()
         beating = time.monotonic() >= beat_at
         try:
-            await (_beat(context, run) if beating else _look(context, run))
+            await unbroken(_beat(context, run) if beating else _look(context, run))
         except (SQLAlchemyError, OSError) as error:
             # The database may be back before the lease is over, and every write is fenced.
             logger.warning("job %s: no heartbeat, %s", run.job_id, type(error).__name__)
@@ -139,7 +143,7 @@ async def _documents(context: WorkerContext, run: Run) -> None:
     for document in [each for each in run.documents if each.status in OPEN]:
         recorder = Recorder(context, run, document)
         failure = await _document(context, run, document, recorder)
-        await recorder.end(failure)
+        await unbroken(recorder.end(failure))
 
 
 async def _document(
@@ -191,7 +195,7 @@ class Recorder:
                     self._pages.append(coming.result())
                     coming = None
                 if time.monotonic() >= self._write_at or self._first_segments:
-                    await self._write()
+                    await unbroken(self._write())
         except StopAsyncIteration:
             return
         finally:

@@ -2,14 +2,15 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from datetime import timedelta
+from typing import Any
 from uuid import UUID
 
 from sqlmodel import col, delete, select
 
 from app.clock import now
-from app.db.work import Work, reading, transaction
+from app.db.work import Work, reading, transaction, unbroken
 from app.documents import commands as documents
 from app.documents.models import FileRemoval
 from app.jobs import commands, recording, runs
@@ -121,8 +122,10 @@ async def _forget(work: Work) -> None:
     await work.session.exec(delete(Worker).where(col(Worker.last_seen_at) < silent))
 
 
-async def _safely(step: Callable[[WorkerContext], Awaitable[None]], context: WorkerContext) -> None:
+async def _safely(
+    step: Callable[[WorkerContext], Coroutine[Any, Any, None]], context: WorkerContext
+) -> None:
     try:
-        await step(context)
+        await unbroken(step(context))
     except Exception:
         logger.exception("%s failed; it is tried again", step.__name__)

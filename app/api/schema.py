@@ -24,6 +24,7 @@ from app.api.results import Segment
 from app.api.service import Service, service
 from app.api.vocabulary import DATE_TIME, BigInt, whole_number
 from app.db.pages import page_request
+from app.db.work import unbroken
 from app.jobs.queries import JobFilter as Filter
 
 
@@ -75,20 +76,20 @@ class Query:
 class Mutation:
     @strawberry.mutation(description="Create a job and queue it.")
     async def create_job(self, info: Info, input: CreateJobInput) -> CreateJobResult:
-        return await commands.create_job(info.context, input)
+        return await unbroken(commands.create_job(info.context, input))
 
     @strawberry.mutation(
         description="Stop a job. Work on it ends within seconds, and it stays readable."
     )
     async def cancel_job(self, info: Info, id: strawberry.ID) -> CancelJobResult:
-        return await commands.cancel_job(info.context, id)
+        return await unbroken(commands.cancel_job(info.context, id))
 
     @strawberry.mutation(
         description="Remove a job with its results, log and events, and the documents that came "
         "with it and that no other job uses. One that has not ended is canceled first."
     )
     async def delete_job(self, info: Info, id: strawberry.ID) -> DeleteJobResult:
-        return await commands.delete_job(info.context, id)
+        return await unbroken(commands.delete_job(info.context, id))
 
     @strawberry.mutation(
         description="Upload a file with this request; createUpload is for large ones."
@@ -96,7 +97,7 @@ class Mutation:
     async def upload_document(
         self, info: Info, file: FileUpload, tags: list[str] | None = None
     ) -> UploadDocumentResult:
-        return await documents.upload_document(info.context, file, tags=tags or [])
+        return await unbroken(documents.upload_document(info.context, file, tags=tags or []))
 
     @strawberry.mutation(
         description="Announce a large file. The answer holds a link that takes its bytes by PUT, "
@@ -110,8 +111,10 @@ class Mutation:
         sha256: str | None = None,
         tags: list[str] | None = None,
     ) -> CreateUploadResult:
-        return await documents.create_upload(
-            info.context, filename=filename, size=size, sha256=sha256, tags=tags or []
+        return await unbroken(
+            documents.create_upload(
+                info.context, filename=filename, size=size, sha256=sha256, tags=tags or []
+            )
         )
 
 

@@ -1,10 +1,11 @@
 """Units of work: one transaction a step, and what is to happen once it is committed."""
 
+import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import NewType
+from typing import Any, NewType, TypeVar
 
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -14,6 +15,8 @@ logger = logging.getLogger(__name__)
 
 ReadSession = NewType("ReadSession", AsyncSession)
 WriteSession = NewType("WriteSession", ReadSession)  # one may read in it too
+
+T = TypeVar("T")
 
 AfterCommit = Callable[[], Awaitable[None]]
 
@@ -46,6 +49,22 @@ async def transaction(database: Database) -> AsyncIterator[Work]:
         except Exception:
             # What was promised is in the rows; the sweep makes good what was not said aloud.
             logger.exception("a call after commit failed")
+
+
+async def unbroken(step: Coroutine[Any, Any, T]) -> T:
+    """Carry a step that uses the database to its end, also where its caller is canceled meanwhile.
+
+    The cancellation takes effect after it. Canceled in the middle, a connection is thrown away with
+    its transaction open, and SQLite keeps the write lock until the last cursor of it is collected.
+    """
+    task = asyncio.create_task(step)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait({task})
+        if not task.cancelled() and (error := task.exception()) is not None:
+            logger.warning("a canceled step failed: %s", type(error).__name__)
+        raise
 
 
 @asynccontextmanager

@@ -9,7 +9,7 @@ from sqlmodel import func, select
 from app.accounts import commands
 from app.accounts.models import Application
 from app.db.engine import Database
-from app.db.work import Work, reading, transaction
+from app.db.work import Work, reading, transaction, unbroken
 from app.settings import SettingError
 
 pytestmark = pytest.mark.anyio
@@ -105,3 +105,34 @@ async def test_readers_do_not_wait_for_a_writer(database: Database) -> None:
 def test_an_address_of_another_database_is_refused(url: str) -> None:
     with pytest.raises(SettingError, match=r"^DOCYARD_DATABASE_URL "):
         Database(url)
+
+
+async def test_a_step_that_is_canceled_is_carried_to_its_end(database: Database) -> None:
+    begun, told = asyncio.Event(), []
+
+    async def step() -> None:
+        async with transaction(database) as work:
+            begun.set()
+            await commands.create_application(work, name="whole", max_open_jobs=1)
+        told.append("whole")
+
+    task = asyncio.create_task(unbroken(step()))
+    await begun.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert told == ["whole"]
+    async with reading(database) as session:
+        names = (await session.exec(select(Application.name))).all()
+    assert names == ["whole"]
+
+
+async def test_what_a_step_returns_or_raises_is_passed_on() -> None:
+    async def step(error: Exception | None) -> int:
+        if error is not None:
+            raise error
+        return 7
+
+    assert await unbroken(step(None)) == 7
+    with pytest.raises(LookupError):
+        await unbroken(step(LookupError()))
