@@ -10,12 +10,14 @@ fail PASSWORD       refuse the document
 import ctypes
 import os
 import signal
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from app.errors import ErrorCode, ProcessingFailed
-from app.jobs.options import SegmentOptions, segment_options
+from app.jobs.options import SegmentOptions, task_of
 from app.jobs.results import Box, Emit, Issue, Page, Segment
+from app.jobs.types import JobType
 
 
 def follow(
@@ -67,4 +69,4 @@ def _act(word: str, rest: str) -> None:
             raise ValueError(word)
 
 
-PROCESSORS = {"SEGMENT": (f"{__name__}:follow", segment_options)}
+PROCESSORS = {"SEGMENT": (f"{__name__}:follow", partial(task_of, JobType.SEGMENT))}

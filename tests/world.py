@@ -59,7 +59,7 @@ class World:
         ids = documents or (await self.document(),)
         request = JobRequest(
             **{
-                "options": SegmentOptions(),
+                "task": SegmentOptions(),
                 "document_ids": ids,
                 "owned_ids": frozenset(ids if owned else ()),
                 "timeout": timedelta(minutes=1),

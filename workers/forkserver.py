@@ -32,8 +32,9 @@ from types import ModuleType
 from typing import Any, NoReturn
 
 from app.errors import ErrorCode, Failure, ProcessingFailed
-from app.jobs.options import segment_options
+from app.jobs.options import task_of
 from app.jobs.results import Emit, Page
+from app.jobs.types import JobType
 from workers import frames
 from workers.confinement import Bounds, Confinement, allow_a_page, nearly_full, peak_bytes
 
@@ -41,7 +42,7 @@ Options = Callable[[dict[str, Any]], Any]
 Processor = Callable[..., None]
 
 PROCESSORS: dict[str, tuple[str, Options]] = {
-    "SEGMENT": ("workers.processors.segment:segment", segment_options),
+    "SEGMENT": ("workers.processors.segment:segment", partial(task_of, JobType.SEGMENT)),
 }
 """For each type of job the function that does it, and what reads its options from JSON.
 

@@ -90,7 +90,8 @@ async def give_up_uploads(context: WorkerContext) -> None:
 async def remove_files(context: WorkerContext) -> None:
     """Remove bytes whose rows are gone, where the process that should have did not live to."""
     async with reading(context.database) as session:
-        statement = select(FileRemoval.key).order_by(col(FileRemoval.created_at).desc())
+        due = select(FileRemoval.key).where(col(FileRemoval.due_at) <= now())
+        statement = due.order_by(col(FileRemoval.due_at).desc())
         keys = (await session.exec(statement.limit(REMOVALS_AT_ONCE))).all()
     gone = [key for key in keys if await _removed(context, key)]
     if gone:

@@ -133,7 +133,7 @@ def _request(context: Context, input: CreateJobInput) -> JobRequest:
     settings = context.services.settings
     priority = JobPriority.NORMAL if input.priority is None else input.priority
     return JobRequest(
-        options=segment,
+        task=segment,
         document_ids=(),
         timeout=_timeout(context, input.timeout_seconds),
         max_attempts=settings.max_attempts,

@@ -28,7 +28,7 @@ from app.clock import now
 from app.db.pages import PageRequest, cursor_of, page_request
 from app.errors import Failure, NotFound
 from app.jobs import models, queries
-from app.jobs.options import segment_options, shown
+from app.jobs.options import shown, task_of
 from app.jobs.queries import JobFilter
 from app.jobs.states import FINISHED, MEANINGS
 
@@ -169,7 +169,7 @@ class Job(Node):
             error=_error(row.error_code, row.error_message, row.error_document_id),
             progress=row.progress,
             priority=JobPriority(row.priority),
-            settings=JSON(shown(segment_options(row.settings))),
+            settings=JSON(shown(task_of(row.type, row.settings))),
             result_json=None if row.result is None else JSON(row.result),
             submitter_ip=row.submitter_ip,
             total_size=BigInt(row.total_size),

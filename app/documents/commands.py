@@ -97,8 +97,9 @@ async def delete(work: Work, document: Document, *, store: Store) -> None:
 
 async def remove_file(work: Work, key: UUID, *, store: Store) -> None:
     """Have bytes removed once this transaction is committed, even where the process dies before."""
-    if await work.session.get(FileRemoval, key) is None:
-        work.session.add(FileRemoval(key=key))
+    removal = await work.session.get(FileRemoval, key) or FileRemoval(key=key)
+    removal.due_at = now()
+    work.session.add(removal)
     work.after_commit(lambda: store.delete(key))
 
 

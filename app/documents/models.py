@@ -53,14 +53,20 @@ class Document(SQLModel, table=True):
     # No foreign key: a document may outlive the job that made it.
     produced_by_id: UUID | None = Field(default=None, index=True)
     page: int | None = None
+    # When something last set out to count its pages; None: nothing has.
+    examined_at: datetime | None = None
     created_at: datetime = Field(default_factory=now)
-    expires_at: datetime | None = None
+    expires_at: datetime | None = Field(default=None, index=True)
 
 
 class FileRemoval(SQLModel, table=True):
-    """Bytes that no row needs any more; written with the deletion, done after its commit."""
+    """Bytes that no row needs any more; written with the deletion, done after its commit.
+
+    One that is due later stands for bytes that are being written: whoever commits the row that
+    needs them takes it away in the same transaction, and a crash before that leaves nothing.
+    """
 
     __tablename__ = "file_removal"
 
     key: UUID = Field(primary_key=True)
-    created_at: datetime = Field(default_factory=now)
+    due_at: datetime = Field(default_factory=now, index=True)

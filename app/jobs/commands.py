@@ -19,10 +19,10 @@ from app.errors import FieldError, InvalidInput, NotFound, TooManyJobs
 from app.jobs import events, queries
 from app.jobs.events import Note
 from app.jobs.models import Attachment, Job, JobDocument
-from app.jobs.options import SegmentOptions, to_json
+from app.jobs.options import Task, to_json, type_of
 from app.jobs.queue import Doorbell
 from app.jobs.states import OPEN, JobStatus
-from app.jobs.types import EventKind, JobOutcome, JobPriority, JobType
+from app.jobs.types import EventKind, JobOutcome, JobPriority
 
 MAX_DOCUMENTS = 1000
 RETRY_AFTER_SECONDS = 5
@@ -32,7 +32,7 @@ RETRY_AFTER_SECONDS = 5
 class JobRequest:
     """A job that is asked for. `owned_ids` are those of the documents that came with it."""
 
-    options: SegmentOptions
+    task: Task
     document_ids: Sequence[UUID]
     timeout: timedelta
     max_attempts: int
@@ -64,14 +64,15 @@ async def create(work: Work, bell: Doorbell, *, caller: Caller, request: JobRequ
     """
     found = await _documents(work, caller, request.document_ids)
     application = await _next_number(work, caller.application_id)
+    type = type_of(request.task)
     job = Job(
         application_id=application.id,
         number=application.last_job_number,
-        name=request.name or f"SEGMENT {application.last_job_number}",
+        name=request.name or f"{type} {application.last_job_number}",
         group_id=request.group_id,
-        type=JobType.SEGMENT,
+        type=type,
         status=JobStatus.PENDING,
-        settings=to_json(request.options),
+        settings=to_json(request.task),
         priority=request.priority,
         total_size=sum(document.size or 0 for document in found),
         waits_for_data=any(document.status is DocumentStatus.NEW for document in found),

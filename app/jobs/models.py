@@ -1,6 +1,6 @@
-"""Tables of jobs, their documents, segments, attachments and events, and of workers."""
+"""Tables of jobs, their documents, segments, attachments and events; of workers and keys."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -29,6 +29,8 @@ from app.jobs.types import (
     Severity,
 )
 
+DEFAULT_TTL = timedelta(days=30)
+
 
 class Job(SQLModel, table=True):
     """One job. Every change of `status` is made by `jobs.events.move`, conditionally."""
@@ -50,6 +52,9 @@ class Job(SQLModel, table=True):
         Index("ix_job_application_created", "application_id", "id"),
         Index("ix_job_application_status", "application_id", "status", "id"),
         Index("ix_job_lease", "status", "lease_until"),
+        # What the sweep looks for: waits that are over, jobs whose time is up.
+        Index("ix_job_give_up", "status", "give_up_at"),
+        Index("ix_job_expires_at", "expires_at"),
     )
 
     id: UUID = Field(default_factory=new_id, primary_key=True)
@@ -65,6 +70,19 @@ class Job(SQLModel, table=True):
     error_message: str | None = None
     error_document_id: UUID | None = None
     settings: dict[str, Any] = Field(sa_type=JsonValue)
+    workflow: str | None = Field(default=None, max_length=100)
+    profile: str | None = Field(default=None, max_length=100)
+    # As given, in their order: {"name", "value"}, or {"name", "sealed"} where the value is secret.
+    options: list[dict[str, Any]] = Field(default_factory=list, sa_type=JsonValue)
+    # The job that has to be COMPLETED first, the conditional job it is a child of, and the job it
+    # repeats. No foreign keys: a job remembers where it came from when those are gone.
+    execute_after_id: UUID | None = Field(default=None, index=True)
+    parent_id: UUID | None = Field(default=None, index=True)
+    retry_of_id: UUID | None = Field(default=None, index=True)
+    rules: list[dict[str, Any]] | None = Field(default=None, sa_type=JsonValue)
+    input_tag: str | None = Field(default=None, max_length=100)
+    output_tags: list[str] = Field(default_factory=list, sa_type=JsonValue)
+    page_slice: str | None = Field(default=None, max_length=255)
     result: dict[str, Any] | None = Field(default=None, sa_type=JsonValue)
     priority: int = Field(default=JobPriority.NORMAL)
     progress: int = 0
@@ -73,6 +91,13 @@ class Job(SQLModel, table=True):
     event_seq: int = 0
     # Where a document's bytes are still to come; such a job is not claimed.
     waits_for_data: bool = False
+    # Where the job it comes after has not ended; such a job is not claimed either.
+    waits_for_job: bool = False
+    # When it was started: the age by which the queue is ordered.
+    queued_at: datetime | None = None
+    # Until when it may wait for its first worker, or, as a draft, for its start.
+    give_up_at: datetime | None = None
+    queue_timeout_seconds: int | None = None
     due_at: datetime = Field(default_factory=now)
     attempt: int = 0
     charged_attempts: int = 0
@@ -83,6 +108,8 @@ class Job(SQLModel, table=True):
     attempt_pages: int = 0
     duration_ms: int | None = None
     timeout_seconds: int
+    # How long it is kept once it has ended.
+    ttl_seconds: int = round(DEFAULT_TTL.total_seconds())
     submitter_id: UUID | None = Field(default=None, foreign_key="api_key.id", ondelete="SET NULL")
     submitter_ip: str | None = Field(default=None, max_length=64)
     created_at: datetime = Field(default_factory=now)
@@ -116,6 +143,8 @@ class JobDocument(SQLModel, table=True):
     # Chained over the bodies in their order, so that it can go on after a lost worker.
     segments_sha256: str | None = Field(default=None, max_length=64)
     checkpoint: dict[str, Any] | None = Field(default=None, sa_type=JsonValue)
+    # Its own, which come before those of the job; written as `Job.options` are.
+    options: list[dict[str, Any]] = Field(default_factory=list, sa_type=JsonValue)
     issues: list[dict[str, Any]] = Field(default_factory=list, sa_type=JsonValue)
     failure_code: ErrorCode | None = Field(default=None, sa_type=Word(ErrorCode))
     failure_message: str | None = None
@@ -210,3 +239,16 @@ class Worker(SQLModel, table=True):
     last_seen_at: datetime = Field(default_factory=now)
     running: int = 0
     capacity: int
+
+
+class IdempotencyKey(SQLModel, table=True):
+    """A key that a caller gave a request for a job, so that repeating it makes no second one."""
+
+    __tablename__ = "idempotency_key"
+
+    application_id: UUID = Field(foreign_key="application.id", primary_key=True, ondelete="CASCADE")
+    key: str = Field(primary_key=True, max_length=255)
+    # Of all that was asked for; files by their bytes.
+    request_sha256: str = Field(max_length=64)
+    job_id: UUID = Field(foreign_key="job.id", ondelete="CASCADE", index=True)
+    created_at: datetime = Field(default_factory=now, index=True)

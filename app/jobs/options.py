@@ -1,11 +1,13 @@
 """What each type of job can be asked for: one definition, from the API to the processors."""
 
 import re
-from dataclasses import dataclass, field, fields
-from enum import StrEnum
-from typing import Any
+from dataclasses import asdict, dataclass, field, is_dataclass
+from enum import Enum, StrEnum
+from types import NoneType, UnionType
+from typing import Any, get_args, get_origin, get_type_hints
 
 from app.errors import FieldError, InvalidInput, UnsupportedFeature
+from app.jobs.types import JobType
 
 
 class PdfBackend(StrEnum):
@@ -71,7 +73,18 @@ MAX_DOC_TYPE_CHARS = 255
 _UNSTORABLE = re.compile(r"[\x00\ud800-\udfff]")  # NUL, and halves of characters
 
 
-def check(options: SegmentOptions) -> None:
+Task = SegmentOptions
+"""What one job is asked for: the options of its type."""
+
+TASKS: dict[JobType, type[Task]] = {JobType.SEGMENT: SegmentOptions}
+
+
+def type_of(task: Task) -> JobType:
+    """Return the type of the job that does this task."""
+    return next(type for type, kind in TASKS.items() if isinstance(task, kind))
+
+
+def check(options: Task) -> None:
     """Do nothing where these options can be worked with.
 
     Raises:
@@ -118,39 +131,44 @@ def _unsupported(options: SegmentOptions) -> dict[str, str]:
     return {name: what for name, what in asked.items() if isinstance(what, str)}
 
 
-def to_json(options: SegmentOptions) -> dict[str, Any]:
-    """Return the options as a JSON value that `segment_options` reads back."""
-    value: dict[str, Any] = {}
-    for item in fields(options):
-        raw = getattr(options, item.name)
-        if item.name == "tag_descriptions" and raw is not None:
-            raw = [{"name": tag.name, "description": tag.description} for tag in raw]
-        value[item.name] = list(raw) if isinstance(raw, tuple) else raw
+def to_json(task: Task) -> dict[str, Any]:
+    """Return the options of a task as a JSON value that `task_of` reads back."""
+    return asdict(task)
+
+
+def task_of(type: JobType, value: dict[str, Any]) -> Task:
+    """Read back what `to_json` wrote for a job of this type."""
+    task: Task = _read(TASKS[type], value)
+    return task
+
+
+def shown(task: Task) -> dict[str, Any]:
+    """Return the options of a task as callers see them: by their names in the schema."""
+    value: dict[str, Any] = _camel_keys(to_json(task))
     return value
 
 
-def shown(options: SegmentOptions) -> dict[str, Any]:
-    """Return the options as callers see them: by their names in the schema."""
-    value = to_json(options)
-    return {_camel(name): each for name, each in value.items()}
+def _read(kind: Any, value: Any) -> Any:  # noqa: ANN401 - any annotation of a field, any JSON
+    if value is None:
+        return None
+    if isinstance(kind, UnionType):  # X | None
+        (kind,) = (each for each in get_args(kind) if each is not NoneType)
+    if get_origin(kind) is tuple:
+        return tuple(_read(get_args(kind)[0], each) for each in value)
+    if isinstance(kind, type) and is_dataclass(kind):
+        hints = get_type_hints(kind)
+        return kind(**{name: _read(hints[name], each) for name, each in value.items()})
+    return kind(value) if issubclass(kind, Enum) else value
+
+
+def _camel_keys(value: Any) -> Any:  # noqa: ANN401 - any JSON
+    if isinstance(value, dict):
+        return {_camel(name): _camel_keys(each) for name, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_camel_keys(each) for each in value]
+    return value
 
 
 def _camel(name: str) -> str:
     head, *rest = name.split("_")
     return head + "".join(word.capitalize() for word in rest)
-
-
-def segment_options(value: dict[str, Any]) -> SegmentOptions:
-    """Read back what `to_json` wrote."""
-    tags = value["tag_descriptions"]
-    return SegmentOptions(
-        **{
-            **value,
-            "use_tags": tuple(value["use_tags"]),
-            "tag_descriptions": None if tags is None else tuple(Category(**tag) for tag in tags),
-            "pdf_parsing_backend": PdfBackend(value["pdf_parsing_backend"]),
-            "ocr_backend": None
-            if value["ocr_backend"] is None
-            else OcrBackend(value["ocr_backend"]),
-        }
-    )

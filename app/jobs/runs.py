@@ -97,6 +97,7 @@ def due() -> Any:  # noqa: ANN401 - a select of ids; its type would say less tha
             col(Job.status) == JobStatus.PENDING,
             col(Job.due_at) <= now(),
             col(Job.waits_for_data).is_(False),
+            col(Job.waits_for_job).is_(False),
         )
         .order_by(col(Job.priority).desc(), func.coalesce(running.c.jobs, 0), col(Job.id))
     )

@@ -145,7 +145,7 @@ async def creating(world: World, document: UUID) -> AsyncIterator[list[UUID]]:
     async def create() -> None:
         async with transaction(world.database) as work:
             request = commands.JobRequest(
-                options=SegmentOptions(),
+                task=SegmentOptions(),
                 document_ids=[document],
                 timeout=(await world.claimed()).time_left,
                 max_attempts=3,

@@ -1,0 +1,98 @@
+"""The whole life of a job."""
+
+import sqlalchemy as sa
+from alembic import op
+from sqlalchemy.dialects import postgresql
+from sqlmodel.sql.sqltypes import UTCDateTime
+
+revision = "0002"
+down_revision = "0001"
+branch_labels = None
+depends_on = None
+
+JSON_VALUE = sa.JSON(none_as_null=True).with_variant(
+    postgresql.JSONB(none_as_null=True), "postgresql"
+)
+NO_LIST = sa.text("'[]'")
+NO = sa.text("false")
+THIRTY_DAYS = sa.text("2592000")
+
+
+def columns() -> dict[str, tuple[sa.Column[object], ...]]:
+    # Added one by one and never by copying a table: SQLite would take the rows of every table that
+    # refers to it along when the old one is dropped.
+    return {
+        "application": (
+            sa.Column("max_running_jobs", sa.Integer(), nullable=True),
+            sa.Column("last_served_at", UTCDateTime(), nullable=True),
+        ),
+        "document": (sa.Column("examined_at", UTCDateTime(), nullable=True),),
+        "job": (
+            sa.Column("workflow", sa.String(length=100), nullable=True),
+            sa.Column("profile", sa.String(length=100), nullable=True),
+            sa.Column("options", JSON_VALUE, nullable=False, server_default=NO_LIST),
+            sa.Column("execute_after_id", sa.Uuid(), nullable=True),
+            sa.Column("parent_id", sa.Uuid(), nullable=True),
+            sa.Column("retry_of_id", sa.Uuid(), nullable=True),
+            sa.Column("rules", JSON_VALUE, nullable=True),
+            sa.Column("input_tag", sa.String(length=100), nullable=True),
+            sa.Column("output_tags", JSON_VALUE, nullable=False, server_default=NO_LIST),
+            sa.Column("page_slice", sa.String(length=255), nullable=True),
+            sa.Column("waits_for_job", sa.Boolean(), nullable=False, server_default=NO),
+            sa.Column("queued_at", UTCDateTime(), nullable=True),
+            sa.Column("give_up_at", UTCDateTime(), nullable=True),
+            sa.Column("queue_timeout_seconds", sa.Integer(), nullable=True),
+            sa.Column("ttl_seconds", sa.Integer(), nullable=False, server_default=THIRTY_DAYS),
+        ),
+        "job_document": (sa.Column("options", JSON_VALUE, nullable=False, server_default=NO_LIST),),
+    }
+
+
+INDEXES = (
+    ("ix_document_expires_at", "document", ["expires_at"]),
+    ("ix_file_removal_due_at", "file_removal", ["due_at"]),
+    ("ix_job_execute_after_id", "job", ["execute_after_id"]),
+    ("ix_job_expires_at", "job", ["expires_at"]),
+    ("ix_job_give_up", "job", ["status", "give_up_at"]),
+    ("ix_job_parent_id", "job", ["parent_id"]),
+    ("ix_job_retry_of_id", "job", ["retry_of_id"]),
+)
+
+
+def upgrade() -> None:
+    op.create_table(
+        "idempotency_key",
+        sa.Column("application_id", sa.Uuid(), nullable=False),
+        sa.Column("key", sa.String(length=255), nullable=False),
+        sa.Column("request_sha256", sa.String(length=64), nullable=False),
+        sa.Column("job_id", sa.Uuid(), nullable=False),
+        sa.Column("created_at", UTCDateTime(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["application_id"],
+            ["application.id"],
+            name=op.f("fk_idempotency_key_application_id"),
+            ondelete="CASCADE",
+        ),
+        sa.ForeignKeyConstraint(
+            ["job_id"], ["job.id"], name=op.f("fk_idempotency_key_job_id"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("application_id", "key", name=op.f("pk_idempotency_key")),
+    )
+    op.create_index("ix_idempotency_key_created_at", "idempotency_key", ["created_at"])
+    op.create_index("ix_idempotency_key_job_id", "idempotency_key", ["job_id"])
+    op.execute("ALTER TABLE file_removal RENAME COLUMN created_at TO due_at")
+    for table, added in columns().items():
+        for column in added:
+            op.add_column(table, column)
+    for name, table, on in INDEXES:
+        op.create_index(name, table, on)
+
+
+def downgrade() -> None:
+    for name, table, _on in INDEXES:
+        op.drop_index(name, table)
+    for table, added in columns().items():
+        for column in added:
+            op.drop_column(table, column.name)
+    op.execute("ALTER TABLE file_removal RENAME COLUMN due_at TO created_at")
+    op.drop_table("idempotency_key")
