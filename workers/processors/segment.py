@@ -1,39 +1,15 @@
 """SEGMENT: cut a document into pieces that make sense by themselves, as Markdown."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from app.errors import ErrorCode, ProcessingFailed
 from app.jobs.options import SegmentOptions
-from app.jobs.results import Emit, Issue, Page
-from workers.processors import hypertext, markdown, plain
-from workers.processors.elements import Element
-from workers.processors.epub import Epub
+from app.jobs.results import Emit, Page
+from workers.processors import reading
 from workers.processors.packing import Packer
-from workers.processors.pdf import Pdf
-from workers.processors.slices import Located, slices, total
 
-MEDIA_TYPES = (
-    "application/pdf",
-    "text/plain",
-    "text/markdown",
-    "text/html",
-    "application/xhtml+xml",
-    "application/epub+zip",
-)
 _CHECKPOINT_VERSION = 1
-
-Read = tuple[list[Element], Issue | None]
-
-
-@dataclass(frozen=True, slots=True)
-class _Pages:
-    """The pages of a document from one on: their number in all, and what stands on each."""
-
-    total: int
-    read: Iterator[Read]
 
 
 def segment(
@@ -62,7 +38,7 @@ def segment(
         raise ProcessingFailed(
             ErrorCode.GENERIC, "Another version of the service began this; run the job again."
         )
-    pages = _open(source, media_type, done["page"])
+    pages = reading.pages(source, media_type, done=done["page"])
     packer = Packer(options.max_size, done["tail"])
     told: bool = done["told"]
     for number, (elements, issue) in enumerate(pages.read, done["page"] + 1):
@@ -78,43 +54,3 @@ def segment(
             "tail": packer.to_json(),
         }
         emit(Page(number, pages.total, tuple(segments), issues, state))
-
-
-def _open(source: Path, media_type: str, done: int) -> _Pages:
-    kind = media_type.split(";", maxsplit=1)[0].strip().lower()
-    match kind:
-        case "application/pdf":
-            pdf = Pdf(source)
-            return _Pages(
-                pdf.total, (pdf.page(number) for number in range(done + 1, pdf.total + 1))
-            )
-        case "application/epub+zip":
-            book = Epub(source)
-            return _Pages(
-                book.total, (_chapter(book, number) for number in range(done + 1, book.total + 1))
-            )
-        case "text/html" | "application/xhtml+xml":
-            return _sliced(source, hypertext.elements(source), done)
-        case "text/markdown" | "text/x-markdown":
-            return _sliced(source, markdown.elements(source), done)
-        case "text/plain":
-            reader = markdown if markdown.is_markdown(source) else plain
-            return _sliced(source, reader.elements(source), done)
-    raise ProcessingFailed(
-        ErrorCode.UNSUPPORTED_FORMAT,
-        f"{kind} cannot be cut into segments; these can: {', '.join(MEDIA_TYPES)}.",
-    )
-
-
-def _sliced(source: Path, elements: Iterator[Located], done: int) -> _Pages:
-    """The slices that are done are read once more: what they are is known only from the start."""
-    count = total(source.stat().st_size)
-    parts = slices(elements, count)
-    return _Pages(count, ((part, None) for number, part in enumerate(parts) if number >= done))
-
-
-def _chapter(book: Epub, number: int) -> Read:
-    elements = book.chapter(number)
-    if elements is None:
-        return [], Issue("PAGE_FAILED", "The chapter could not be read and was left out.", number)
-    return elements, None

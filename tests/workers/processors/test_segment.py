@@ -179,7 +179,7 @@ def test_other_formats_are_refused_and_the_known_ones_named(tmp_path: Path) -> N
     source.write_bytes(b"x")
     assert failure(source, "application/x-sheet") == Failure(
         ErrorCode.UNSUPPORTED_FORMAT,
-        "application/x-sheet cannot be cut into segments; these can: application/pdf, text/plain, "
+        "application/x-sheet cannot be read; these can: application/pdf, text/plain, "
         "text/markdown, text/html, application/xhtml+xml, application/epub+zip.",
     )
 
