@@ -15,6 +15,7 @@ from typing import Any, NoReturn, TypeVar
 
 from app.errors import ErrorCode, Failure
 from app.jobs.results import Box, Issue, Page, Segment
+from app.jobs.types import Severity
 
 T = TypeVar("T")
 
@@ -129,7 +130,9 @@ def _page_value(page: Page, *, sizes: list[int]) -> dict[str, Any]:
             }
             for part, size in zip(page.segments, sizes, strict=True)
         ],
-        "issues": [[issue.code, issue.message, issue.page] for issue in page.issues],
+        "issues": [
+            [issue.code, issue.message, issue.page, issue.severity] for issue in page.issues
+        ],
         "checkpoint": page.checkpoint,
     }
 
@@ -246,11 +249,12 @@ def _box(value: object, *, total: int) -> Box:
 
 
 def _issue(value: object, *, total: int) -> Issue:
-    code, message, page = _list(value)
+    code, message, page, severity = _list(value)
     return Issue(
         code=_text(code, most=NAME_CHARS),
         message=_text(message, most=MOST_LISTED),
         page=None if page is None else _whole(page, most=total),
+        severity=Severity(severity),
     )
 
 

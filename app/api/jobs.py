@@ -30,6 +30,7 @@ from app.errors import Failure, NotFound
 from app.jobs import models, queries
 from app.jobs.options import shown, task_of
 from app.jobs.queries import JobFilter
+from app.jobs.results import severity_of
 from app.jobs.states import FINISHED, MEANINGS
 
 
@@ -216,7 +217,7 @@ class Job(Node):
         return [
             JobIssue(
                 code=issue["code"],
-                severity=Severity.WARNING,
+                severity=severity_of(issue),
                 message=issue["message"],
                 page=issue["page"],
                 document_id=row.document_id,

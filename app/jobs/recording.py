@@ -21,7 +21,7 @@ from app.jobs import runs
 from app.jobs.events import Note
 from app.jobs.models import Job, JobDocument, Segment
 from app.jobs.queue import Doorbell
-from app.jobs.results import Page
+from app.jobs.results import Page, severity_of
 from app.jobs.runs import Run, RunDocument, RunLost
 from app.jobs.states import FINISHED, OPEN, JobStatus
 from app.jobs.types import EventKind, JobOutcome, Severity
@@ -55,11 +55,7 @@ async def record_pages(
     )
     await _store_segments(work, run, document, pages)
     row = await work.session.get_one(JobDocument, (run.job_id, document.id))
-    found = [
-        {"code": issue.code, "message": issue.message, "page": issue.page}
-        for page in pages
-        for issue in page.issues
-    ]
+    found = [issue.to_json() for page in pages for issue in page.issues]
     row.issues = (row.issues + found)[:MAX_ISSUES]
     _copy(document, row)
     await work.session.flush()
@@ -109,7 +105,7 @@ async def finish(work: Work, bell: Doorbell, run: Run) -> None:
     if not rows:
         raise RunLost  # deleted
     failed = [row for row in rows if row.status is JobStatus.FAILED]
-    warned = any(row.issues for row in rows)
+    warned = any(severity_of(issue) is not Severity.INFO for row in rows for issue in row.issues)
     values: dict[str, Any] = {"message": None}
     if len(failed) == len(rows):
         worst = failed[0]

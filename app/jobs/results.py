@@ -4,6 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from app.jobs.types import Severity
+
 
 @dataclass(frozen=True, slots=True)
 class Box:
@@ -38,11 +40,29 @@ class Segment:
 
 @dataclass(frozen=True, slots=True)
 class Issue:
-    """Something worth telling that did not stop the work."""
+    """Something worth telling that did not stop the work.
+
+    severity: INFO where nothing is amiss; such an issue makes no job end with a warning.
+    """
 
     code: str
     message: str
     page: int | None = None
+    severity: Severity = Severity.WARNING
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as it is kept with its document."""
+        return {
+            "code": self.code,
+            "severity": self.severity.value,
+            "message": self.message,
+            "page": self.page,
+        }
+
+
+def severity_of(issue: dict[str, Any]) -> Severity:
+    """Return how much an issue matters that was kept; the oldest were kept without saying so."""
+    return Severity(issue.get("severity", Severity.WARNING))
 
 
 @dataclass(frozen=True, slots=True)

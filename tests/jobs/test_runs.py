@@ -19,7 +19,7 @@ from app.jobs.models import Job, JobEvent
 from app.jobs.results import Issue, Page, Segment
 from app.jobs.runs import Run, RunLost
 from app.jobs.states import JobStatus
-from app.jobs.types import EventKind, JobOutcome
+from app.jobs.types import EventKind, JobOutcome, Severity
 
 pytestmark = pytest.mark.anyio
 
@@ -116,7 +116,7 @@ async def test_pages_bring_segments_progress_and_a_checkpoint(world: World) -> N
     assert await world.segments(id) == [(0, 1, "a"), (0, 2, "b")]
     assert (first.status, first.checkpoint) == (JobStatus.PROCESSING, {"n": 2})
     assert (first.pages_done, first.pages_total, first.segment_count) == (2, 4, 2)
-    assert first.issues == [{"code": "ODD", "message": "Odd.", "page": 2}]
+    assert first.issues == [{"code": "ODD", "severity": "WARNING", "message": "Odd.", "page": 2}]
     assert (second.status, second.pages_done, second.pages_total) == (JobStatus.PENDING, 0, None)
 
 
@@ -181,28 +181,29 @@ async def test_a_failure_after_a_write_that_was_rolled_back_counts_what_is_there
 @pytest.mark.parametrize(
     ("fates", "odd", "end"),
     [
-        ([None], False, (JobStatus.COMPLETED, JobOutcome.SUCCESS, None)),
-        ([None], True, (JobStatus.COMPLETED, JobOutcome.WARNING, None)),
-        ([None, FAILURE], False, (JobStatus.COMPLETED, JobOutcome.WARNING, None)),
-        ([FAILURE], False, (JobStatus.FAILED, JobOutcome.ERROR, ErrorCode.CORRUPT)),
+        ([None], None, (JobStatus.COMPLETED, JobOutcome.SUCCESS, None)),
+        ([None], Severity.INFO, (JobStatus.COMPLETED, JobOutcome.SUCCESS, None)),
+        ([None], Severity.WARNING, (JobStatus.COMPLETED, JobOutcome.WARNING, None)),
+        ([None, FAILURE], None, (JobStatus.COMPLETED, JobOutcome.WARNING, None)),
+        ([FAILURE], None, (JobStatus.FAILED, JobOutcome.ERROR, ErrorCode.CORRUPT)),
         (
             [Failure(ErrorCode.PASSWORD, "Locked."), FAILURE],
-            True,
+            Severity.WARNING,
             (JobStatus.FAILED, JobOutcome.ERROR, ErrorCode.PASSWORD),
         ),
     ],
-    ids=["all done", "with an issue", "one failed", "all failed", "the first error"],
+    ids=["all done", "a note", "an issue", "one failed", "all failed", "the first error"],
 )
 async def test_how_a_job_ends(
     world: World,
     fates: list[Failure | None],
-    odd: bool,
+    odd: Severity | None,
     end: tuple[JobStatus, JobOutcome, ErrorCode | None],
 ) -> None:
     ids = [await world.document() for _ in fates]
     id = await world.create(*ids)
     run = await world.claimed()
-    issues = (Issue("ODD", "Odd.", 1),) if odd else ()
+    issues = () if odd is None else (Issue("ODD", "Odd.", 1, odd),)
     async with transaction(world.database) as work:
         for document, fate in zip(run.documents, fates, strict=True):
             one = page(1, "text", total=1, issues=issues)

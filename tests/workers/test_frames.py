@@ -4,6 +4,7 @@ import pytest
 
 from app.errors import ErrorCode, Failure
 from app.jobs.results import Box, Issue, Page, Segment
+from app.jobs.types import Severity
 from workers.frames import LENGTHS, Done, Frame, ProtocolBroken, Ready, Unready, decode, encode
 
 SEGMENT = {
@@ -19,7 +20,7 @@ PAGE = {
     "number": 1,
     "total": 2,
     "segments": [SEGMENT],
-    "issues": [["ODD", "Odd.", None]],
+    "issues": [["ODD", "Odd.", None, "WARNING"]],
     "checkpoint": {},
 }
 
@@ -46,7 +47,7 @@ def read(frame: bytes) -> Frame:
                 Segment("Grüße, κόσμε", 1, ("A", "Ω"), (Box(2, -1.5, 0.0, 3.0, 4.0),), "el", "p1"),
                 Segment("", 2),
             ),
-            issues=(Issue("ODD", "Odd.", 2), Issue("ODD", "Odd.")),
+            issues=(Issue("ODD", "Odd.", 2), Issue("FINE", "Fine.", severity=Severity.INFO)),
             checkpoint={"tail": "C:\\users ü", "deep": [{"a": None, "b": [1, 2.5, True]}]},
         ),
     ],
@@ -108,9 +109,11 @@ def test_a_page_of_the_examples_is_good() -> None:
         {"segments": [{**SEGMENT, "lang": "English"}]},
         {"segments": [{**SEGMENT, "lang": 1}]},
         {"segments": [{**SEGMENT, "place": "x" * 1001}]},
-        {"issues": [["ODD", "Odd."]]},
-        {"issues": [["ODD", "Odd.", 3]]},
-        {"issues": [[1, "Odd.", None]]},
+        {"issues": [["ODD", "Odd.", None]]},
+        {"issues": [["ODD", "Odd.", 3, "INFO"]]},
+        {"issues": [[1, "Odd.", None, "INFO"]]},
+        {"issues": [["ODD", "Odd.", None, "FATAL"]]},
+        {"issues": [["ODD", "Odd.", None, None]]},
         {"checkpoint": []},
         {"checkpoint": {"a": "\ud800"}},
         {"checkpoint": {"\0": 1}},
