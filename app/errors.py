@@ -7,6 +7,7 @@ types, the codes in the README and the error catalogue all come from here.
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import ClassVar
+from uuid import UUID
 
 
 class ErrorCode(StrEnum):
@@ -143,6 +144,30 @@ class Conflict(AppError):
     status = 409
     meaning = "The thing is there, but its state forbids this."
     what_to_do = "Read its state again and decide anew."
+
+    def __init__(self, message: str, *, job_id: UUID | None = None) -> None:
+        super().__init__(message)
+        self.job_id = job_id
+
+
+class JobStarted(Conflict):
+    code = "JOB_STARTED"
+    title = "Job already started"
+    meaning = "The job is no draft any more: it takes no data and cannot be started again."
+    what_to_do = "Leave it as it is, or create another job."
+
+    def __init__(self, job_id: UUID) -> None:
+        super().__init__("The job was started or has ended before.", job_id=job_id)
+
+
+class IdempotencyKeyReused(Conflict):
+    code = "IDEMPOTENCY_KEY_REUSED"
+    title = "Idempotency key reused"
+    meaning = "The idempotency key was used for another request within the last 24 hours."
+    what_to_do = "Use a new key for a new request; conflictingJob is what the first one made."
+
+    def __init__(self, job_id: UUID) -> None:
+        super().__init__("This idempotency key belongs to another request.", job_id=job_id)
 
 
 class UploadComplete(Conflict):

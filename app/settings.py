@@ -137,6 +137,17 @@ class Settings(BaseSettings):
     max_attempts: int = Field(
         default=3, ge=1, le=100, description="Attempts of a job whose worker is lost."
     )
+    draft_lifetime: Seconds = Field(
+        default=timedelta(hours=24), description="How long a job that is not started takes data."
+    )
+    job_ttl: Seconds = Field(
+        default=timedelta(days=30),
+        description="How long a job that names no other time is kept once it has ended.",
+    )
+    document_ttl: Seconds = Field(
+        default=timedelta(days=30),
+        description="How long a document is kept that names no other time and that no job uses.",
+    )
     page_time: Seconds = Field(
         default=timedelta(seconds=30), description="Longest time one page may take."
     )
@@ -218,7 +229,7 @@ def shown_default(name: str) -> str:
     """Return the default of a setting as it is written into its variable; for the README."""
     default = Settings.model_fields[name].default
     if isinstance(default, timedelta):
-        return f"{default.total_seconds():g}"
+        return f"{default.total_seconds():.10g}"
     if default is PydanticUndefined or default in {"", ()}:
         return ""
     return str(default)

@@ -16,8 +16,8 @@ from app.db.engine import Database
 from app.db.work import reading, transaction
 from app.documents.models import Document, DocumentStatus
 from app.documents.store import LocalStore
-from app.jobs import commands, recording, runs
-from app.jobs.commands import JobRequest
+from app.jobs import creation, recording, runs
+from app.jobs.creation import GivenDocument, JobRequest
 from app.jobs.models import Job, JobDocument, Segment
 from app.jobs.options import SegmentOptions, to_json
 from app.jobs.queue import Doorbell
@@ -60,15 +60,15 @@ class World:
         request = JobRequest(
             **{
                 "task": SegmentOptions(),
-                "document_ids": ids,
-                "owned_ids": frozenset(ids if owned else ()),
+                "documents": [GivenDocument(id, owned) for id in ids],
+                "ttl": timedelta(days=30),
                 "timeout": timedelta(minutes=1),
                 "max_attempts": 3,
                 **more,
             }
         )
         async with transaction(self.database) as work:
-            job = await commands.create(work, self.bell, caller=self.caller, request=request)
+            job = await creation.create(work, self.bell, caller=self.caller, request=request)
         return job.id
 
     async def job(self, status: JobStatus, **more: Any) -> UUID:  # noqa: ANN401 - columns of Job

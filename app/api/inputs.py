@@ -1,8 +1,10 @@
 """What may be asked for, in the schema. Left out and null both mean the default."""
 
 import re
-from dataclasses import fields
+from collections.abc import Callable, Sequence
+from dataclasses import fields, is_dataclass
 from datetime import datetime
+from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 import strawberry
@@ -133,8 +135,25 @@ class CreateJobInput(Given):
     priority: JobPriority | None = strawberry.field(
         default=JobPriority.NORMAL, description="Which jobs are taken up first."
     )
+    start: bool | None = strawberry.field(
+        default=True,
+        description="False: the job is a draft and takes more data with addJobData until startJob.",
+    )
+    idempotency_key: str | None = strawberry.field(
+        default=strawberry.UNSET,
+        description="A word of your own, kept for 24 hours: the same request with the same key "
+        "brings back the first job, another request with it is refused.",
+    )
     timeout_seconds: int | None = strawberry.field(
         default=strawberry.UNSET, description="Longest run of the job, in seconds."
+    )
+    queue_timeout_seconds: int | None = strawberry.field(
+        default=strawberry.UNSET,
+        description="Longest wait for its first worker, in seconds; then it fails.",
+    )
+    ttl_seconds: int | None = strawberry.field(
+        default=strawberry.UNSET,
+        description="How long it is kept once it has ended, in seconds; 60 at least.",
     )
 
 
@@ -201,3 +220,23 @@ def text(value: str | None, loc: str, *, limit: int = 255) -> str | None:
         message = f"{loc} has at most {limit} characters, and no control characters."
         raise BadInput(FieldError((loc,), message, "string_length"))
     return value
+
+
+def plain(value: Any, *, file: Callable[[UploadFile], str], without: Sequence[str] = ()) -> Any:  # noqa: ANN401 - any input
+    """Return an input as a JSON value: what was left out is left out, a file becomes its hash."""
+    match value:
+        case UploadFile():
+            return file(value)
+        case strawberry.Some():
+            return plain(value.value, file=file)
+        case Enum():
+            return value.value
+        case list():
+            return [plain(each, file=file) for each in value]
+    if not is_dataclass(value):
+        return value
+    return {
+        item.name: plain(each, file=file)
+        for item in fields(value)
+        if item.name not in without and (each := getattr(value, item.name)) is not None
+    }

@@ -1,12 +1,19 @@
 """Refusals as data: each kind of error of the middle as a type of the schema (RFC 9457)."""
 
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar, cast
+from uuid import UUID
 
 import strawberry
 from strawberry.types.field import StrawberryField
 
 from app import errors
+from app.api.context import Info
 from app.api.vocabulary import BigInt
+
+if TYPE_CHECKING:
+    from app.api.jobs import Job
+
+JobLater = Annotated["Job", strawberry.lazy("app.api.jobs")]
 
 P = TypeVar("P", bound="Problem")
 
@@ -41,7 +48,13 @@ class NotFound(Problem):
 
 @strawberry.type(description="The thing is there, but its state forbids this.")
 class Conflict(Problem):
-    pass
+    job_id: strawberry.Private[UUID | None]
+
+    @strawberry.field(description="The job that is in the way.")
+    async def conflicting_job(self, info: Info) -> JobLater | None:
+        from app.api.jobs import job_of  # noqa: PLC0415 - jobs and their refusals name each other
+
+        return await job_of(info.context, self.job_id)
 
 
 @strawberry.type(description="Too many, too large or too fast.")
@@ -68,6 +81,33 @@ def _base(kind: type[P], error: errors.AppError, **more: Any) -> P:  # noqa: ANN
     )
 
 
+def problem_of(error: errors.AppError) -> Problem:
+    """Return a refusal as data.
+
+    Raises:
+        AppError: the error itself, where it is none that is given back as data.
+    """
+    match error:
+        case errors.InvalidInput():
+            found = [
+                FieldError(loc=list(each.loc), msg=each.msg, type=each.type)
+                for each in error.errors
+            ]
+            return _base(InvalidInput, error, errors=found)
+        case errors.NotFound():
+            id = None if error.id is None else strawberry.ID(error.id)
+            return _base(NotFound, error, id=id)
+        case errors.Conflict():
+            return _base(Conflict, error, job_id=error.job_id)
+        case errors.LimitExceeded():
+            limit = None if error.limit is None else BigInt(error.limit)
+            retry = error.retry_after_seconds
+            return _base(LimitExceeded, error, limit=limit, retry_after_seconds=retry)
+        case errors.Forbidden():
+            return _base(Forbidden, error)
+    raise error
+
+
 class InvalidInputHandler(strawberry.ExceptionHandler[errors.InvalidInput, InvalidInput]):
     """Gives bad values back as data."""
 
@@ -78,11 +118,7 @@ class InvalidInputHandler(strawberry.ExceptionHandler[errors.InvalidInput, Inval
         field: StrawberryField,
         info: Any,  # noqa: ANN401
     ) -> InvalidInput:
-        found = [
-            FieldError(loc=list(each.loc), msg=each.msg, type=each.type)
-            for each in exception.errors
-        ]
-        return _base(InvalidInput, exception, errors=found)
+        return cast("InvalidInput", problem_of(exception))
 
 
 class NotFoundHandler(strawberry.ExceptionHandler[errors.NotFound, NotFound]):
@@ -95,8 +131,7 @@ class NotFoundHandler(strawberry.ExceptionHandler[errors.NotFound, NotFound]):
         field: StrawberryField,
         info: Any,  # noqa: ANN401
     ) -> NotFound:
-        id = None if exception.id is None else strawberry.ID(exception.id)
-        return _base(NotFound, exception, id=id)
+        return cast("NotFound", problem_of(exception))
 
 
 class ConflictHandler(strawberry.ExceptionHandler[errors.Conflict, Conflict]):
@@ -109,7 +144,7 @@ class ConflictHandler(strawberry.ExceptionHandler[errors.Conflict, Conflict]):
         field: StrawberryField,
         info: Any,  # noqa: ANN401
     ) -> Conflict:
-        return _base(Conflict, exception)
+        return cast("Conflict", problem_of(exception))
 
 
 class LimitExceededHandler(strawberry.ExceptionHandler[errors.LimitExceeded, LimitExceeded]):
@@ -122,13 +157,7 @@ class LimitExceededHandler(strawberry.ExceptionHandler[errors.LimitExceeded, Lim
         field: StrawberryField,
         info: Any,  # noqa: ANN401
     ) -> LimitExceeded:
-        limit = None if exception.limit is None else BigInt(exception.limit)
-        return _base(
-            LimitExceeded,
-            exception,
-            limit=limit,
-            retry_after_seconds=exception.retry_after_seconds,
-        )
+        return cast("LimitExceeded", problem_of(exception))
 
 
 class ForbiddenHandler(strawberry.ExceptionHandler[errors.Forbidden, Forbidden]):
@@ -141,7 +170,7 @@ class ForbiddenHandler(strawberry.ExceptionHandler[errors.Forbidden, Forbidden])
         field: StrawberryField,
         info: Any,  # noqa: ANN401
     ) -> Forbidden:
-        return _base(Forbidden, exception)
+        return cast("Forbidden", problem_of(exception))
 
 
 HANDLERS: list[strawberry.ExceptionHandler[Any, Any]] = [

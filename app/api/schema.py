@@ -8,14 +8,20 @@ from strawberry.file_uploads import Upload
 from strawberry.printer import print_schema
 from strawberry.schema.config import StrawberryConfig
 
-from app.api import accounts, commands, documents, events, jobs
+from app.api import accounts, commands, creation, documents, events, jobs
 from app.api.accounts import Viewer
-from app.api.commands import CancelJobResult, CreateJobResult, DeleteJobResult
+from app.api.commands import CancelJobResult, DeleteJobResult
 from app.api.context import Info
+from app.api.creation import (
+    AddJobDataResult,
+    CreateJobResult,
+    CreateJobsResult,
+    StartJobResult,
+)
 from app.api.documents import CreateUploadResult, Document, UploadDocumentResult
 from app.api.events import JobEvent
 from app.api.extensions import SCHEMA_EXTENSIONS, UPLOAD, Schema
-from app.api.inputs import CreateJobInput, FileUpload, JobFilter
+from app.api.inputs import CreateJobInput, DataInput, FileUpload, JobFilter
 from app.api.jobs import Job
 from app.api.nodes import node_of
 from app.api.pages import Connection, Edge, Node, id_or_none
@@ -74,9 +80,28 @@ class Query:
 
 @strawberry.type(description="What can be changed. Refusals come back as data: ask for Problem.")
 class Mutation:
-    @strawberry.mutation(description="Create a job and queue it.")
+    @strawberry.mutation(
+        description="Create a job and queue it; with `start: false` it is a draft that takes data."
+    )
     async def create_job(self, info: Info, input: CreateJobInput) -> CreateJobResult:
-        return await unbroken(commands.create_job(info.context, input))
+        return await unbroken(creation.create_job(info.context, input))
+
+    @strawberry.mutation(
+        description="Create up to 500 jobs at once. One answer each, in their order; those that "
+        "are refused do not stop the others."
+    )
+    async def create_jobs(self, info: Info, inputs: list[CreateJobInput]) -> CreateJobsResult:
+        return await unbroken(creation.create_jobs(info.context, inputs))
+
+    @strawberry.mutation(description="Add documents to a job that has not been started.")
+    async def add_job_data(
+        self, info: Info, job_id: strawberry.ID, data: list[DataInput]
+    ) -> AddJobDataResult:
+        return await unbroken(creation.add_job_data(info.context, job_id, data))
+
+    @strawberry.mutation(description="Queue a job that was created with `start: false`.")
+    async def start_job(self, info: Info, id: strawberry.ID) -> StartJobResult:
+        return await unbroken(creation.start_job(info.context, id))
 
     @strawberry.mutation(
         description="Stop a job. Work on it ends within seconds, and it stays readable."

@@ -32,6 +32,17 @@ class Work:
         """Call this once the transaction is committed, never otherwise."""
         self.after_commit_calls.append(call)
 
+    @asynccontextmanager
+    async def savepoint(self) -> AsyncIterator[None]:
+        """Undo what the block did where it raises, and keep what was done before it."""
+        calls = len(self.after_commit_calls)
+        try:
+            async with self.session.begin_nested():
+                yield
+        except BaseException:
+            del self.after_commit_calls[calls:]
+            raise
+
 
 @asynccontextmanager
 async def transaction(database: Database) -> AsyncIterator[Work]:

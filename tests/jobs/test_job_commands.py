@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from uuid import UUID, uuid4
 
 import pytest
@@ -15,7 +16,7 @@ from app.documents import commands as documents
 from app.documents.models import Document, DocumentStatus
 from app.documents.store import Stored
 from app.errors import NotFound
-from app.jobs import commands
+from app.jobs import commands, creation
 from app.jobs.models import Job, JobEvent
 from app.jobs.options import SegmentOptions
 from app.jobs.states import FINISHED, JobStatus
@@ -144,13 +145,14 @@ async def creating(world: World, document: UUID) -> AsyncIterator[list[UUID]]:
 
     async def create() -> None:
         async with transaction(world.database) as work:
-            request = commands.JobRequest(
+            request = creation.JobRequest(
                 task=SegmentOptions(),
-                document_ids=[document],
+                documents=[creation.GivenDocument(document)],
+                ttl=timedelta(days=30),
                 timeout=(await world.claimed()).time_left,
                 max_attempts=3,
             )
-            job = await commands.create(work, other.bell, caller=world.caller, request=request)
+            job = await creation.create(work, other.bell, caller=world.caller, request=request)
             made.append(job.id)
             ready.set()
             await go.wait()

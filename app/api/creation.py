@@ -1,0 +1,250 @@
+"""What callers do to make jobs, in the schema: create, add data, start."""
+
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import Annotated
+
+import strawberry
+
+from app.api.context import Context
+from app.api.documents import Document
+from app.api.inputs import CreateJobInput, DataInput, plain, text
+from app.api.intake import Intake, intake
+from app.api.jobs import Job
+from app.api.pages import existing_id
+from app.api.problems import (
+    Conflict,
+    Forbidden,
+    InvalidInput,
+    LimitExceeded,
+    NotFound,
+    Problem,
+    problem_of,
+)
+from app.api.vocabulary import JobPriority, Scope
+from app.db.work import Work
+from app.errors import AppError, FieldError
+from app.errors import InvalidInput as BadInput
+from app.jobs import creation, idempotency, models, options
+from app.jobs.creation import GivenDocument, JobRequest
+from app.jobs.idempotency import Fingerprint
+
+MAX_JOBS_AT_ONCE = 500
+MIN_TTL_SECONDS, MAX_TTL_SECONDS = 60, 10 * 365 * 24 * 3600
+MAX_QUEUE_SECONDS = 365 * 24 * 3600
+
+
+@strawberry.type(description="The job was accepted.")
+class CreateJobSuccess:
+    job: Job = strawberry.field(description="The new job.")
+    replayed: bool = strawberry.field(
+        description="True where an idempotency key brought back a job that was there."
+    )
+
+
+@strawberry.type(description="The data was added.")
+class AddJobDataSuccess:
+    job: Job = strawberry.field(description="The job as it is now.")
+    documents: list[Document] = strawberry.field(
+        description="The documents that were added, in the order of `data`."
+    )
+
+
+@strawberry.type(description="The job is in the queue.")
+class StartJobSuccess:
+    job: Job = strawberry.field(description="The job as it is now.")
+
+
+CreateJobResult = Annotated[
+    CreateJobSuccess | InvalidInput | NotFound | Conflict | LimitExceeded | Forbidden,
+    strawberry.union("CreateJobResult", description="What came of creating a job."),
+]
+
+
+@strawberry.type(description="The jobs that could be created were.")
+class CreateJobsSuccess:
+    results: list[CreateJobResult | None] = strawberry.field(
+        description="One answer for each input, in the same order."
+    )
+
+
+CreateJobsResult = Annotated[
+    CreateJobsSuccess | InvalidInput | LimitExceeded | Forbidden,
+    strawberry.union("CreateJobsResult", description="What came of creating many jobs."),
+]
+AddJobDataResult = Annotated[
+    AddJobDataSuccess | InvalidInput | NotFound | Conflict | LimitExceeded | Forbidden,
+    strawberry.union("AddJobDataResult", description="What came of adding data to a job."),
+]
+StartJobResult = Annotated[
+    StartJobSuccess | InvalidInput | NotFound | Conflict | LimitExceeded | Forbidden,
+    strawberry.union("StartJobResult", description="What came of starting a job."),
+]
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """One input of createJob, checked, with its files taken in."""
+
+    request: JobRequest
+    taken: Intake
+    key: str | None
+    fingerprint: Fingerprint
+
+
+async def create_job(context: Context, input: CreateJobInput) -> CreateJobSuccess:
+    """Take in the files of the request, then make the job; a refusal keeps neither."""
+    context.caller.require(Scope.WRITE)
+    async with intake(context) as taken:
+        asked = await _asked(context, input, taken)
+        async with context.writing() as work:
+            row, replayed = await _make(work, context, asked)
+        if not replayed:
+            taken.keep()
+    return CreateJobSuccess(job=Job.from_row(row), replayed=replayed)
+
+
+async def create_jobs(context: Context, inputs: list[CreateJobInput]) -> CreateJobsSuccess:
+    """Make many jobs in one transaction; those that are refused do not stop the others."""
+    context.caller.require(Scope.WRITE)
+    if len(inputs) > MAX_JOBS_AT_ONCE:
+        message = f"At most {MAX_JOBS_AT_ONCE} jobs can be created at once."
+        raise BadInput(FieldError(("inputs",), message, "too_long"))
+    answers: list[_Asked | tuple[models.Job, bool] | Problem] = []
+    async with AsyncExitStack() as stack:
+        for input in inputs:
+            taken = await stack.enter_async_context(intake(context))
+            answers.append(await _asked_or_problem(context, input, taken))
+        kept = []
+        async with context.writing() as work:
+            for place, asked in enumerate(answers):
+                if isinstance(asked, _Asked):
+                    answers[place] = made = await _made_or_problem(work, context, asked)
+                    kept += [asked.taken] if isinstance(made, tuple) and not made[1] else []
+        for taken in kept:
+            taken.keep()
+    return CreateJobsSuccess(results=[_answer(each) for each in answers])  # type: ignore[misc]
+
+
+async def add_job_data(context: Context, id: str, data: list[DataInput]) -> AddJobDataSuccess:
+    """Take in files and add them to a draft; a refusal keeps none."""
+    context.caller.require(Scope.WRITE)
+    job_id = existing_id("job", id)
+    creation.check_some(len(data), "data")
+    async with intake(context) as taken:
+        given = await taken.take(data)
+        async with context.writing() as work:
+            await taken.complete(work)
+            row = await creation.add_data(
+                work,
+                context.services.bell,
+                caller=context.caller,
+                job_id=job_id,
+                documents=given,
+            )
+        taken.keep()
+    rows = await context.loaders.documents.load_many([each.id for each in given])
+    added = [Document.from_row(each) for each in rows if each is not None]
+    return AddJobDataSuccess(job=Job.from_row(row), documents=added)
+
+
+async def start_job(context: Context, id: str) -> StartJobSuccess:
+    """Put a draft into the queue."""
+    async with context.writing() as work:
+        row = await creation.start(
+            work, context.services.bell, caller=context.caller, job_id=existing_id("job", id)
+        )
+    return StartJobSuccess(job=Job.from_row(row))
+
+
+async def _asked(context: Context, input: CreateJobInput, taken: Intake) -> _Asked:
+    """Check all that can be checked before a byte is stored, then take the files in."""
+    request = _request(context, input)
+    key = text(input.idempotency_key, "idempotencyKey")
+    given = await taken.take(input.data or [])
+    given += [GivenDocument(existing_id("document", id)) for id in input.document_ids or []]
+    fingerprint = Fingerprint.of(
+        plain(input, file=taken.sha256, without=("idempotency_key",)),
+        keys=context.services.settings.link_keys,
+    )
+    return _Asked(replace(request, documents=given), taken, key, fingerprint)
+
+
+async def _make(work: Work, context: Context, asked: _Asked) -> tuple[models.Job, bool]:
+    """Return the new job, or the one that the same request made before, and whether it is that."""
+    caller, key, fingerprint = context.caller, asked.key, asked.fingerprint
+    if key is not None:
+        job = await idempotency.replayed(work, caller=caller, key=key, request=fingerprint)
+        if job is not None:
+            return job, True
+    await asked.taken.complete(work)
+    job = await creation.create(work, context.services.bell, caller=caller, request=asked.request)
+    if key is not None:
+        await idempotency.remember(work, caller=caller, key=key, request=fingerprint, job=job)
+    return job, False
+
+
+async def _asked_or_problem(
+    context: Context, input: CreateJobInput, taken: Intake
+) -> _Asked | Problem:
+    try:
+        return await _asked(context, input, taken)
+    except AppError as error:
+        return problem_of(error)
+
+
+async def _made_or_problem(
+    work: Work, context: Context, asked: _Asked
+) -> tuple[models.Job, bool] | Problem:
+    try:
+        async with work.savepoint():
+            return await _make(work, context, asked)
+    except AppError as error:
+        return problem_of(error)
+
+
+def _answer(made: _Asked | tuple[models.Job, bool] | Problem) -> object:
+    if isinstance(made, tuple):
+        return CreateJobSuccess(job=Job.from_row(made[0]), replayed=made[1])
+    return made
+
+
+def _request(context: Context, input: CreateJobInput) -> JobRequest:
+    """Return what is asked for, checked, but for the documents."""
+    settings = context.services.settings
+    given = len(input.data or ()) + len(input.document_ids or ())
+    start = input.start is not False
+    (creation.check_some if start else creation.check_count)(given)
+    asked = None if input.task is None else input.task.segment
+    if asked is None or asked.value is None:
+        raise BadInput(FieldError(("task",), "A task names one kind of work.", "missing"))
+    task = asked.value.options()
+    options.check(task)
+    longest_run = round(settings.max_job_timeout.total_seconds())
+    timeout = _seconds(input.timeout_seconds, "timeoutSeconds", 1, longest_run)
+    wait = _seconds(input.queue_timeout_seconds, "queueTimeoutSeconds", 1, MAX_QUEUE_SECONDS)
+    ttl = _seconds(input.ttl_seconds, "ttlSeconds", MIN_TTL_SECONDS, MAX_TTL_SECONDS)
+    return JobRequest(
+        task=task,
+        documents=(),
+        timeout=timeout or settings.job_timeout,
+        max_attempts=settings.max_attempts,
+        ttl=ttl or settings.job_ttl,
+        start=start,
+        draft_lifetime=settings.draft_lifetime,
+        queue_timeout=wait,
+        name=text(input.name, "name"),
+        group_id=text(input.group_id, "groupId"),
+        priority=JobPriority.NORMAL if input.priority is None else input.priority,
+        submitter_ip=context.ip,
+    )
+
+
+def _seconds(value: int | None, loc: str, least: int, most: int) -> timedelta | None:
+    if value is None:
+        return None
+    if not least <= value <= most:
+        message = f"{loc} must be {least} to {most}."
+        raise BadInput(FieldError((loc,), message, "out_of_range"))
+    return timedelta(seconds=value)

@@ -1,0 +1,272 @@
+"""A job from its draft to the queue: create, add data, start; each one transaction with its events.
+
+Locks are taken in one order everywhere: documents, then the application, then the job. An upload
+that completes holds its document and then looks for the jobs that wait for it.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from sqlmodel import col, func, select, update
+
+from app.accounts.caller import Caller
+from app.accounts.models import Application
+from app.clock import now
+from app.db.work import Work
+from app.documents.models import Document, DocumentStatus
+from app.errors import FieldError, InvalidInput, JobStarted, NotFound, TooManyJobs
+from app.jobs import events, queries
+from app.jobs.commands import find
+from app.jobs.events import Note
+from app.jobs.models import Job, JobDocument
+from app.jobs.options import Task, to_json, type_of
+from app.jobs.queue import Doorbell
+from app.jobs.states import JobStatus
+from app.jobs.types import EventKind, JobPriority
+
+MAX_DOCUMENTS = 1000
+RETRY_AFTER_SECONDS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class GivenDocument:
+    """A document for a job. `owned`: it came with the job, and goes with it.
+
+    options: its own, as they are kept in the row.
+    """
+
+    id: UUID
+    owned: bool = False
+    options: Sequence[Mapping[str, Any]] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobRequest:
+    """A job that is asked for.
+
+    start: False for a draft, which takes data until it is started or `draft_lifetime` is over.
+    queue_timeout: the longest wait for a worker; None for as long as it takes.
+    """
+
+    task: Task
+    documents: Sequence[GivenDocument]
+    timeout: timedelta
+    max_attempts: int
+    ttl: timedelta
+    start: bool = True
+    draft_lifetime: timedelta = timedelta(days=1)
+    queue_timeout: timedelta | None = None
+    name: str | None = None
+    group_id: str | None = None
+    priority: JobPriority = JobPriority.NORMAL
+    workflow: str | None = None
+    profile: str | None = None
+    options: Sequence[Mapping[str, Any]] = field(default=())
+    submitter_ip: str | None = None
+
+
+async def create(work: Work, bell: Doorbell, *, caller: Caller, request: JobRequest) -> Job:
+    """Make a job that waits for a worker, or a draft that takes more data.
+
+    Raises:
+        InvalidInput: no document, too many, or one of them twice.
+        NotFound: a document is not there.
+        TooManyJobs: the application has no room for another open job.
+    """
+    if request.start:
+        check_some(len(request.documents))
+    found = await _documents(work, caller, request.documents)
+    application = await _next_number(work, caller.application_id)
+    job = _row(request, application, caller)
+    job.total_size = sum(document.size or 0 for document in found)
+    job.waits_for_data = any(document.status is DocumentStatus.NEW for document in found)
+    work.session.add(job)
+    await work.session.flush()
+    await _add(work, job.id, request.documents, position=0)
+    message = "The job was accepted." if request.start else "The draft was made."
+    await events.first(work, bell, job, message=message)
+    if request.start and not job.waits_for_data:
+        work.after_commit(lambda: bell.ring(job.id))
+    return job
+
+
+async def add_data(
+    work: Work,
+    bell: Doorbell,
+    *,
+    caller: Caller,
+    job_id: UUID,
+    documents: Sequence[GivenDocument],
+) -> Job:
+    """Add documents to a draft, after those it has.
+
+    Raises:
+        NotFound: there is no such job, or no such document.
+        JobStarted: it is a draft no more.
+        InvalidInput: no document, too many, or one that the job has already.
+    """
+    check_some(len(documents), "data")
+    found = await _documents(work, caller, documents)
+    job = await find(work, caller=caller, job_id=job_id)
+    if job.status is not JobStatus.NEW:
+        raise JobStarted(job.id)
+    statement = select(JobDocument.document_id).where(JobDocument.job_id == job_id)
+    had = (await work.session.exec(statement)).all()
+    check_count(len(had) + len(documents), "data")
+    if set(had) & {document.id for document in documents}:
+        raise _twice("data")
+    await _add(work, job_id, documents, position=len(had))
+    names = ", ".join(repr(document.filename) for document in found[:3])
+    more = f" and {len(found) - 3} more" if len(found) > len(found[:3]) else ""
+    changed = await events.change(
+        work,
+        bell,
+        job_id,
+        status=JobStatus.NEW,
+        note=Note(EventKind.LOG, f"Data was added: {names}{more}."),
+        total_size=Job.total_size + sum(document.size or 0 for document in found),
+        waits_for_data=job.waits_for_data
+        or any(document.status is DocumentStatus.NEW for document in found),
+    )
+    return changed or job
+
+
+async def start(work: Work, bell: Doorbell, *, caller: Caller, job_id: UUID) -> Job:
+    """Put a draft into the queue.
+
+    Raises:
+        NotFound: there is no such job.
+        JobStarted: it is a draft no more.
+        InvalidInput: it has no data.
+    """
+    job = await find(work, caller=caller, job_id=job_id)
+    if job.status is not JobStatus.NEW:
+        raise JobStarted(job.id)
+    count = select(func.count()).where(JobDocument.job_id == job_id)
+    check_some((await work.session.exec(count)).one(), "id")
+    moment = now()
+    started = await events.move(
+        work,
+        bell,
+        job_id,
+        to=JobStatus.PENDING,
+        note=Note(EventKind.STATUS, "The job was started."),
+        queued_at=moment,
+        due_at=moment,
+        give_up_at=_later(moment, job.queue_timeout_seconds),
+    )
+    if started is None:
+        raise JobStarted(job.id)
+    if not started.waits_for_data:
+        work.after_commit(lambda: bell.ring(job_id))
+    return started
+
+
+def check_some(documents: int, loc: str = "documentIds") -> None:
+    """Do nothing where a job that starts has documents, and not too many.
+
+    Raises:
+        InvalidInput: it has none, or too many.
+    """
+    if not documents:
+        raise InvalidInput(FieldError((loc,), "A job needs at least one document.", "missing"))
+    check_count(documents, loc)
+
+
+def check_count(documents: int, loc: str = "documentIds") -> None:
+    """Do nothing where a job may have so many documents.
+
+    Raises:
+        InvalidInput: they are too many.
+    """
+    if documents > MAX_DOCUMENTS:
+        message = f"A job may have at most {MAX_DOCUMENTS} documents."
+        raise InvalidInput(FieldError((loc,), message, "too_long"))
+
+
+def _row(request: JobRequest, application: Application, caller: Caller) -> Job:
+    moment = now()
+    type = type_of(request.task)
+    wait = request.queue_timeout
+    waits = None if wait is None else round(wait.total_seconds())
+    until = _later(moment, waits) if request.start else moment + request.draft_lifetime
+    return Job(
+        application_id=application.id,
+        number=application.last_job_number,
+        name=request.name or f"{type} {application.last_job_number}",
+        group_id=request.group_id,
+        type=type,
+        status=JobStatus.PENDING if request.start else JobStatus.NEW,
+        settings=to_json(request.task),
+        workflow=request.workflow,
+        profile=request.profile,
+        options=[dict(option) for option in request.options],
+        priority=request.priority,
+        max_attempts=request.max_attempts,
+        queued_at=moment if request.start else None,
+        give_up_at=until,
+        queue_timeout_seconds=waits,
+        timeout_seconds=round(request.timeout.total_seconds()),
+        ttl_seconds=round(request.ttl.total_seconds()),
+        submitter_id=caller.api_key_id,
+        submitter_ip=request.submitter_ip,
+        created_at=moment,
+    )
+
+
+def _later(moment: datetime, seconds: int | None) -> datetime | None:
+    return None if seconds is None else moment + timedelta(seconds=seconds)
+
+
+async def _add(
+    work: Work, job_id: UUID, documents: Iterable[GivenDocument], *, position: int
+) -> None:
+    for place, document in enumerate(documents, position):
+        work.session.add(
+            JobDocument(
+                job_id=job_id,
+                document_id=document.id,
+                position=place,
+                owned=document.owned,
+                options=[dict(option) for option in document.options],
+            )
+        )
+    await work.session.flush()
+
+
+async def _documents(work: Work, caller: Caller, given: Sequence[GivenDocument]) -> list[Document]:
+    check_count(len(given))
+    ids = [each.id for each in given]
+    if len(set(ids)) < len(ids):
+        raise _twice("documentIds")
+    statement = select(Document).where(
+        col(Document.id).in_(ids), Document.application_id == caller.application_id
+    )
+    # Locked: a deletion of a document and a new job on it must not miss each other.
+    found = {row.id: row for row in await work.session.exec(statement.with_for_update(read=True))}
+    for id in ids:
+        if id not in found or found[id].status is DocumentStatus.CANCELED:
+            raise NotFound("document", str(id))
+    return [found[id] for id in ids]
+
+
+def _twice(loc: str) -> InvalidInput:
+    return InvalidInput(FieldError((loc,), "A document stands in the list twice.", "repeated"))
+
+
+async def _next_number(work: Work, application_id: UUID) -> Application:
+    """Count one job more, under the lock of the application, so that the limit holds too."""
+    statement = (
+        update(Application)
+        .where(col(Application.id) == application_id)
+        .values(last_job_number=Application.last_job_number + 1)
+        .returning(Application)
+        .execution_options(synchronize_session=False, populate_existing=True)
+    )
+    application: Application = (await work.session.exec(statement)).scalar_one()
+    if await queries.open_jobs(work.session, application_id) >= application.max_open_jobs:
+        raise TooManyJobs(limit=application.max_open_jobs, retry_after_seconds=RETRY_AFTER_SECONDS)
+    return application
