@@ -68,8 +68,7 @@ class Application(Node):
 
     @strawberry.field(description="How many of its jobs have not ended.")
     async def open_jobs(self, info: Info) -> int:
-        async with info.context.reading() as session:
-            return await queries.open_jobs(session, self.row.id)
+        return await info.context.loaders.gather(queries.open_jobs, self.row.id)
 
     @strawberry.field(
         description="Its keys, oldest first; for callers whose key may do all (ADMIN)."

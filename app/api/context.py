@@ -1,33 +1,26 @@
 """What a resolver is given: who asks, and the service that is asked."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import TypeVar
 from uuid import UUID
 
 import strawberry
-from sqlmodel import SQLModel, col, select
 from starlette.requests import HTTPConnection
-from strawberry.dataloader import DataLoader
 
 from app.accounts.caller import Caller
-from app.accounts.models import ApiKey, Application
 from app.api.live import Live
+from app.api.loaders import Loaders
 from app.api.vocabulary import Scope
 from app.clock import now
 from app.db.engine import Database
 from app.db.work import ReadSession, Work, reading, transaction
 from app.documents.links import MAX_LIFETIME, Action, Links
-from app.documents.models import Document
 from app.documents.store import Store
 from app.errors import TooManyRows
-from app.jobs.models import Job
 from app.jobs.queue import Doorbell
 from app.settings import Settings
-
-Row = TypeVar("Row", bound=SQLModel)
 
 ROWS_AN_OPERATION = 20_000
 """Rows that the lists of one operation, or of one event of a subscription, may read in all."""
@@ -44,19 +37,6 @@ class Services:
     links: Links
     live: Live
     started_at: datetime = field(default_factory=now)
-
-
-class Loaders:
-    """Rows by id, gathered into one query. Nothing is cached: a subscription lives for hours."""
-
-    def __init__(self, database: Database, caller: Caller) -> None:
-        def own(model: type[Row]) -> DataLoader[UUID, Row | None]:
-            return DataLoader(_rows(database, model, caller), cache=False)
-
-        self.jobs = own(Job)
-        self.documents = own(Document)
-        self.api_keys = own(ApiKey)
-        self.applications = own(Application)
 
 
 @dataclass(slots=True)
@@ -132,18 +112,3 @@ def base_url(connection: HTTPConnection) -> str:
     url = connection.base_url
     scheme = {"ws": "http", "wss": "https"}.get(url.scheme, url.scheme)
     return str(url.replace(scheme=scheme)).rstrip("/")
-
-
-def _rows(
-    database: Database, model: type[Row], caller: Caller
-) -> Callable[[list[UUID]], Awaitable[list[Row | None]]]:
-    owner = Application.id if model is Application else model.application_id  # type: ignore[attr-defined]
-    key = model.id  # type: ignore[attr-defined]
-
-    async def load(ids: list[UUID]) -> list[Row | None]:
-        statement = select(model).where(col(key).in_(ids), owner == caller.application_id)
-        async with reading(database) as session:
-            found = {row.id: row for row in await session.exec(statement)}  # type: ignore[attr-defined]
-        return [found.get(id) for id in ids]
-
-    return load

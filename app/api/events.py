@@ -1,6 +1,7 @@
 """The event log in the schema: as a list, and live."""
 
 from collections.abc import AsyncGenerator, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Self
 from uuid import UUID
@@ -12,7 +13,7 @@ from app.api.documents import Document, document_of
 from app.api.pages import Connection, Edge, connection, existing_id
 from app.api.results import MAX_SEGMENTS, Segment
 from app.api.vocabulary import EventKind, JobStatus, Severity
-from app.db.pages import Page, PageRequest, page_request
+from app.db.pages import PageRequest, page_request
 from app.errors import NotFound
 from app.jobs import events, models, queries
 from app.jobs.states import FINISHED
@@ -75,21 +76,15 @@ async def event_connection(
     """Return a page of the log of a job."""
     request = page_request(first, after, default=DEFAULT_EVENTS, limit=MAX_EVENTS)
     seq = 0 if after is None else events.cursor_seq(after, job_id=job.id)
-    async with context.reading() as session:
-        rows = await events.after(
-            session,
-            job_id=job.id,
-            application_id=job.application_id,
-            seq=seq,
-            limit=request.first + 1,
-        )
-
-    context.spend(len(rows))
+    page = await context.loaders.gather(
+        events.after, job.id, application_id=job.application_id, seq=seq, limit=request.first
+    )
+    context.spend(len(page.rows))
 
     async def count() -> int:
         return job.event_seq
 
-    found = Page(list(rows[: request.first]), len(rows) > request.first, after is not None)
+    found = replace(page, has_previous=after is not None)
     return connection(found, node=JobEvent.from_row, cursor=events.cursor, count=count)
 
 
@@ -145,9 +140,10 @@ async def follow_segments(
                 if job is None and not known:
                     raise NotFound("job", id)
                 known = True
-                page = await queries.segments_of(
-                    session, job_id=job_id, request=PageRequest(MAX_SEGMENTS, place)
+                pages = await queries.segments_of(
+                    session, [job_id], request=PageRequest(MAX_SEGMENTS, place)
                 )
+            page = pages[job_id]
             for row in page.rows:
                 place = queries.segment_cursor(row)
                 context.rows_left = ROWS_AN_OPERATION
@@ -161,13 +157,14 @@ async def follow_segments(
 
 async def _events_after(context: Context, job_id: UUID, seq: int) -> Sequence[models.JobEvent]:
     async with context.reading() as session:
-        return await events.after(
+        found = await events.after(
             session,
-            job_id=job_id,
+            [job_id],
             application_id=context.caller.application_id,
             seq=seq,
             limit=MAX_EVENTS,
         )
+    return found[job_id].rows
 
 
 async def _has_ended(context: Context, job_id: UUID) -> bool:

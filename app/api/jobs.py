@@ -74,10 +74,14 @@ class Progress:
 class Wait:
     kind: WaitKind = strawberry.field(description="What it waits for.")
     detail: str = strawberry.field(description="One sentence for a person.")
-    position: int | None = strawberry.field(
-        description="Place in the queue; 1 is the next. Null beyond the first 1,000."
-    )
     until: datetime | None = strawberry.field(description="The time it waits for.")
+    job_id: strawberry.Private[UUID]
+
+    @strawberry.field(description="Place in the queue; 1 is the next. Null beyond the first 1,000.")
+    async def position(self, info: Info) -> int | None:
+        if self.kind is not WaitKind.QUEUE:
+            return None
+        return await info.context.loaders.gather(queries.queue_positions, self.job_id)
 
 
 @strawberry.type(description="One document inside one job, with its own fate.")
@@ -188,8 +192,8 @@ class Job(Node):
 
     @strawberry.field(description="Pages done and in all; null before there is anything to count.")
     async def progress_detail(self, info: Info) -> Progress | None:
-        async with info.context.reading() as session:
-            found = await queries.progress_of(session, self.row)
+        pages = await info.context.loaders.gather(queries.pages_in_all, self.row.id)
+        found = queries.progress_of(self.row, pages)
         if found is None:
             return None
         return Progress(
@@ -201,19 +205,15 @@ class Job(Node):
         )
 
     @strawberry.field(description="Why it is not running yet; null once it runs or has ended.")
-    async def waiting_on(self, info: Info) -> Wait | None:
-        async with info.context.reading() as session:
-            found = await queries.waiting_on(session, self.row)
+    async def waiting_on(self) -> Wait | None:
+        found = queries.waiting_on(self.row)
         if found is None:
             return None
-        return Wait(
-            kind=found.kind, detail=found.detail, position=found.position, until=found.until
-        )
+        return Wait(kind=found.kind, detail=found.detail, until=found.until, job_id=self.row.id)
 
     @strawberry.field(description="Everything worth telling that did not stop the job.")
     async def issues(self, info: Info) -> list[JobIssue]:
-        async with info.context.reading() as session:
-            rows = await queries.all_documents(session, job_id=self.row.id)
+        rows = await info.context.loaders.gather(queries.all_documents, self.row.id)
         return [
             JobIssue(
                 code=issue["code"],
@@ -235,7 +235,7 @@ class Job(Node):
         statuses: list[JobStatus] | None = None,
     ) -> Connection[JobDocument]:
         request = page_request(first, after)
-        wanted = None if statuses is None else list(set(statuses))
+        wanted = None if statuses is None else tuple(sorted(set(statuses)))
         return await _document_connection(info.context, self.row.id, request, wanted)
 
     @strawberry.field(description="Its result, by its type; readable while it runs.")
@@ -282,16 +282,14 @@ async def job_connection(
 
 
 async def _document_connection(
-    context: Context, job_id: UUID, request: PageRequest, statuses: list[JobStatus] | None
+    context: Context, job_id: UUID, request: PageRequest, statuses: tuple[JobStatus, ...] | None
 ) -> Connection[JobDocument]:
-    async def count() -> int:
-        async with context.reading() as session:
-            return await queries.count_documents(session, job_id=job_id, statuses=statuses)
+    load = context.loaders.gather
 
-    async with context.reading() as session:
-        page = await queries.documents_of(
-            session, job_id=job_id, request=request, statuses=statuses
-        )
+    async def count() -> int:
+        return await load(queries.count_documents, job_id, statuses=statuses)
+
+    page = await load(queries.documents_of, job_id, request=request, statuses=statuses)
     context.spend(len(page.rows))
     return connection(page, node=JobDocument.from_row, cursor=queries.document_cursor, count=count)
 

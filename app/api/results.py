@@ -99,8 +99,7 @@ class SegmentResult:
 
     @strawberry.field(description="How many segments there are by now.")
     async def segment_count(self, info: Info) -> int:
-        async with info.context.reading() as session:
-            return await queries.count_segments(session, job_id=self.job_id)
+        return await info.context.loaders.gather(queries.count_segments, self.job_id)
 
     @strawberry.field(
         description="The segments in reading order, also while the job runs. `first` is 50 by "
@@ -129,14 +128,11 @@ async def segment_connection(
     context: Context, job_id: UUID, request: PageRequest, document_id: UUID | None
 ) -> Connection[Segment]:
     """Return a page of the segments of a job."""
+    load = context.loaders.gather
 
     async def count() -> int:
-        async with context.reading() as session:
-            return await queries.count_segments(session, job_id=job_id, document_id=document_id)
+        return await load(queries.count_segments, job_id, document_id=document_id)
 
-    async with context.reading() as session:
-        page = await queries.segments_of(
-            session, job_id=job_id, request=request, document_id=document_id
-        )
+    page = await load(queries.segments_of, job_id, request=request, document_id=document_id)
     context.spend(len(page.rows))
     return connection(page, node=Segment.from_row, cursor=queries.segment_cursor, count=count)

@@ -3,13 +3,19 @@
 import base64
 import binascii
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar, cast
 from uuid import UUID
 
+from sqlalchemy import Select, and_, inspect
+from sqlmodel import SQLModel, col, func, select
+
+from app.db.work import ReadSession
 from app.errors import InvalidCursor, InvalidPage
 
 Row = TypeVar("Row")
+Model = TypeVar("Model", bound=SQLModel)
 
 MAX_NUMBER = 2**31 - 1
 """The largest that an Integer column of PostgreSQL takes."""
@@ -49,6 +55,70 @@ def page_request(
 def page(rows: list[Row], request: PageRequest) -> Page[Row]:
     """Make a page of rows that were read with a limit of `first` and one more."""
     return Page(rows[: request.first], len(rows) > request.first, request.after is not None)
+
+
+async def pages_of(
+    session: ReadSession,
+    model: type[Model],
+    parents: Sequence[UUID],
+    *,
+    parent: Any,  # noqa: ANN401 - a column
+    order: Sequence[Any],
+    request: PageRequest,
+    narrowed: Any = None,  # noqa: ANN401 - a select
+) -> dict[UUID, Page[Model]]:
+    """Return a page of the list of each parent, all by one statement.
+
+    parent: the column that holds the id of the parent, of `model` or of what it is joined to.
+    order: columns of `model` that put a list in its order. narrowed: a select of `model` with
+    conditions and joins; without it, every row of `model`.
+    """
+    rows: Any = select(model) if narrowed is None else narrowed
+    limit = request.first + 1
+    if len(parents) == 1:  # the usual case, and LIMIT reads no row in vain
+        rows = rows.where(col(parent) == parents[0]).order_by(*order).limit(limit)
+        return {parents[0]: page(list((await session.exec(rows)).all()), request)}
+    found: dict[UUID, list[Model]] = {id: [] for id in parents}
+    for row, id in await session.exec(_ranked(rows, model, parents, parent, order, limit)):
+        found[id].append(row)
+    return {id: page(found[id], request) for id in parents}
+
+
+def _ranked(  # noqa: PLR0917 - the arguments of pages_of
+    rows: Any,  # noqa: ANN401 - a select
+    model: type[Model],
+    parents: Sequence[UUID],
+    parent: Any,  # noqa: ANN401 - a column
+    order: Sequence[Any],
+    limit: int,
+) -> Any:  # noqa: ANN401 - a select
+    """Return the first rows of each parent. Only keys are numbered: rows may be large."""
+    place = func.row_number().over(partition_by=parent, order_by=order).label("list_place")
+    keys = inspect(model).primary_key
+    numbered = cast("Select[Any]", rows).with_only_columns(
+        *keys, parent.label("list_parent"), place
+    )
+    ranked = numbered.where(col(parent).in_(parents)).subquery()
+    same = and_(*(key == ranked.c[key.name] for key in keys))
+    return (
+        select(model, ranked.c.list_parent)
+        .join(ranked, same)
+        .where(ranked.c.list_place <= limit)
+        .order_by(ranked.c.list_place)
+    )
+
+
+async def counts_of(
+    session: ReadSession,
+    parents: Sequence[UUID],
+    *,
+    parent: Any,  # noqa: ANN401 - a column
+    where: Sequence[Any] = (),
+) -> dict[UUID, int]:
+    """Return how many rows each parent has, all by one statement; `parent` holds its id."""
+    statement = select(parent, func.count()).where(col(parent).in_(parents), *where)
+    found = dict((await session.exec(statement.group_by(parent))).all())
+    return {id: found.get(id, 0) for id in parents}
 
 
 def cursor(*keys: str | int) -> str:

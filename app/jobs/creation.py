@@ -267,6 +267,7 @@ async def _next_number(work: Work, application_id: UUID) -> Application:
         .execution_options(synchronize_session=False, populate_existing=True)
     )
     application: Application = (await work.session.exec(statement)).scalar_one()
-    if await queries.open_jobs(work.session, application_id) >= application.max_open_jobs:
+    open_jobs = await queries.open_jobs(work.session, [application_id])
+    if open_jobs[application_id] >= application.max_open_jobs:
         raise TooManyJobs(limit=application.max_open_jobs, retry_after_seconds=RETRY_AFTER_SECONDS)
     return application

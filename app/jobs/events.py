@@ -88,20 +88,26 @@ async def last(work: Work, bell: Doorbell, job: Job) -> None:
 
 
 async def after(
-    session: ReadSession, *, job_id: UUID, application_id: UUID, seq: int, limit: int
-) -> Sequence[JobEvent]:
-    """Return the next events of a job, oldest first, those after number `seq`."""
-    statement = (
-        select(JobEvent)
-        .where(
-            col(JobEvent.job_id) == job_id,
-            col(JobEvent.application_id) == application_id,
-            col(JobEvent.seq) > seq,
-        )
-        .order_by(col(JobEvent.seq))
-        .limit(limit)
+    session: ReadSession,
+    job_ids: Sequence[UUID],
+    *,
+    application_id: UUID,
+    seq: int,
+    limit: int,
+) -> dict[UUID, pages.Page[JobEvent]]:
+    """Return the next events of each job, oldest first, those after number `seq`."""
+    statement = select(JobEvent).where(
+        col(JobEvent.application_id) == application_id, col(JobEvent.seq) > seq
     )
-    return (await session.exec(statement)).all()
+    return await pages.pages_of(
+        session,
+        JobEvent,
+        job_ids,
+        parent=col(JobEvent.job_id),
+        order=[col(JobEvent.seq)],
+        request=pages.PageRequest(limit),
+        narrowed=statement,
+    )
 
 
 def cursor(event: JobEvent) -> str:

@@ -11,7 +11,7 @@ from sqlmodel import col, func, select
 
 from app.accounts.caller import Caller
 from app.clock import now
-from app.db.pages import Page, PageRequest, cursor, id_of, keys, number, page
+from app.db.pages import Page, PageRequest, counts_of, cursor, id_of, keys, number, page, pages_of
 from app.db.work import ReadSession
 from app.jobs.models import Job, JobDocument, JobEvent, Segment, Worker
 from app.jobs.runs import due
@@ -20,6 +20,9 @@ from app.jobs.types import JobType, WaitKind
 
 YEAR_SECONDS = 365 * 24 * 3600
 """What would take longer has no honest estimate."""
+
+MAX_POSITION = 1000
+"""How far the queue is looked through for the place of a job."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,12 +42,19 @@ class JobFilter:
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """Why a job is not running yet. position: 1 is the next to be taken up."""
+    """Why a job is not running yet."""
 
     kind: WaitKind
     detail: str
-    position: int | None = None
     until: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PagesInAll:
+    """Pages of the documents of a job whose length is known; complete: it is known of all."""
+
+    known: int
+    complete: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,64 +97,82 @@ async def count(session: ReadSession, *, caller: Caller, where: JobFilter) -> in
 
 async def documents_of(
     session: ReadSession,
+    job_ids: Sequence[UUID],
     *,
-    job_id: UUID,
     request: PageRequest,
-    statuses: Sequence[JobStatus] | None,
-) -> Page[JobDocument]:
-    """Return a page of the documents of a job, in the order they are worked on.
+    statuses: Sequence[JobStatus] | None = None,
+) -> dict[UUID, Page[JobDocument]]:
+    """Return a page of the documents of each job, in the order they are worked on.
 
     Raises:
         InvalidCursor: `after` was not given out by this list.
     """
-    statement = select(JobDocument).where(JobDocument.job_id == job_id)
+    statement = select(JobDocument)
     if statuses is not None:
         statement = statement.where(col(JobDocument.status).in_(statuses))
     if request.after is not None:
         statement = statement.where(col(JobDocument.position) > _numbers(request.after, 1)[0])
-    statement = statement.order_by(col(JobDocument.position)).limit(request.first + 1)
-    return page(list((await session.exec(statement)).all()), request)
+    return await pages_of(
+        session,
+        JobDocument,
+        job_ids,
+        parent=col(JobDocument.job_id),
+        order=[col(JobDocument.position)],
+        request=request,
+        narrowed=statement,
+    )
 
 
 async def count_documents(
-    session: ReadSession, *, job_id: UUID, statuses: Sequence[JobStatus] | None
-) -> int:
-    """Return how many documents a job has."""
-    statement = select(func.count()).where(JobDocument.job_id == job_id)
-    if statuses is not None:
-        statement = statement.where(col(JobDocument.status).in_(statuses))
-    return (await session.exec(statement)).one()
+    session: ReadSession,
+    job_ids: Sequence[UUID],
+    *,
+    statuses: Sequence[JobStatus] | None = None,
+) -> dict[UUID, int]:
+    """Return how many documents each job has."""
+    where = [] if statuses is None else [col(JobDocument.status).in_(statuses)]
+    return await counts_of(session, job_ids, parent=col(JobDocument.job_id), where=where)
 
 
 async def segments_of(
-    session: ReadSession, *, job_id: UUID, request: PageRequest, document_id: UUID | None = None
-) -> Page[Segment]:
-    """Return a page of the segments of a job in reading order, also while it runs.
+    session: ReadSession,
+    job_ids: Sequence[UUID],
+    *,
+    request: PageRequest,
+    document_id: UUID | None = None,
+) -> dict[UUID, Page[Segment]]:
+    """Return a page of the segments of each job in reading order, also while it runs.
 
     Raises:
         InvalidCursor: `after` was not given out by this list.
     """
-    statement = select(Segment).where(Segment.job_id == job_id)
+    order = [col(Segment.position), col(Segment.ordinal)]
+    statement = select(Segment)
     if document_id is not None:
         statement = statement.where(Segment.document_id == document_id)
     if request.after is not None:
-        place = tuple_(col(Segment.position), col(Segment.ordinal))
-        statement = statement.where(place > tuple(_numbers(request.after, 2)))
-    order = (col(Segment.position), col(Segment.ordinal))
-    statement = statement.order_by(*order).limit(request.first + 1)
-    return page(list((await session.exec(statement)).all()), request)
+        statement = statement.where(tuple_(*order) > tuple(_numbers(request.after, 2)))
+    return await pages_of(
+        session,
+        Segment,
+        job_ids,
+        parent=col(Segment.job_id),
+        order=order,
+        request=request,
+        narrowed=statement,
+    )
 
 
 async def count_segments(
-    session: ReadSession, *, job_id: UUID, document_id: UUID | None = None
-) -> int:
-    """Return how many segments a job has by now."""
-    statement = select(func.coalesce(func.sum(JobDocument.segment_count), 0)).where(
-        JobDocument.job_id == job_id
-    )
+    session: ReadSession, job_ids: Sequence[UUID], *, document_id: UUID | None = None
+) -> dict[UUID, int]:
+    """Return how many segments each job has by now."""
+    job_id = col(JobDocument.job_id)
+    statement = select(job_id, func.sum(JobDocument.segment_count)).where(job_id.in_(job_ids))
     if document_id is not None:
         statement = statement.where(JobDocument.document_id == document_id)
-    return int((await session.exec(statement)).one())
+    found = dict((await session.exec(statement.group_by(job_id))).all())
+    return {id: int(found.get(id, 0)) for id in job_ids}
 
 
 def segment_cursor(segment: Segment) -> str:
@@ -167,13 +195,18 @@ async def segment_by_id(session: ReadSession, *, caller: Caller, id: UUID) -> Se
     return (await session.exec(statement)).first()
 
 
-async def all_documents(session: ReadSession, *, job_id: UUID) -> Sequence[JobDocument]:
-    """Return the documents of a job, in the order they are worked on."""
-    statement = select(JobDocument).where(JobDocument.job_id == job_id)
-    return (await session.exec(statement.order_by(col(JobDocument.position)))).all()
+async def all_documents(
+    session: ReadSession, job_ids: Sequence[UUID]
+) -> dict[UUID, list[JobDocument]]:
+    """Return the documents of each job, in the order they are worked on."""
+    statement = select(JobDocument).where(col(JobDocument.job_id).in_(job_ids))
+    found: dict[UUID, list[JobDocument]] = {id: [] for id in job_ids}
+    for row in await session.exec(statement.order_by(col(JobDocument.position))):
+        found[row.job_id].append(row)
+    return found
 
 
-async def waiting_on(session: ReadSession, job: Job) -> Waiting | None:
+def waiting_on(job: Job) -> Waiting | None:
     """Return why a job is not running yet, None where it runs or has ended."""
     if job.status is JobStatus.NEW:
         return Waiting(WaitKind.START, "The job has not been started.")
@@ -183,20 +216,35 @@ async def waiting_on(session: ReadSession, job: Job) -> Waiting | None:
         return Waiting(WaitKind.DATA, "Not all bytes of its documents are here yet.")
     if job.due_at > now():
         return Waiting(WaitKind.RETRY, "It is tried again after a lost attempt.", until=job.due_at)
-    ahead = (await session.exec(due().limit(1000))).all()
-    position = ahead.index(job.id) + 1 if job.id in ahead else None
-    return Waiting(WaitKind.QUEUE, "It waits for a worker.", position)
+    return Waiting(WaitKind.QUEUE, "It waits for a worker.")
 
 
-async def progress_of(session: ReadSession, job: Job) -> Progress | None:
+async def queue_positions(session: ReadSession, job_ids: Sequence[UUID]) -> dict[UUID, int | None]:
+    """Return the place of each job in the queue: 1 is taken up next.
+
+    None: it is not in the queue, or behind the first MAX_POSITION.
+    """
+    queue = (await session.exec(due().limit(MAX_POSITION))).all()
+    places: dict[UUID, int] = {id: place for place, id in enumerate(queue, start=1)}
+    return {id: places.get(id) for id in job_ids}
+
+
+async def pages_in_all(
+    session: ReadSession, job_ids: Sequence[UUID]
+) -> dict[UUID, PagesInAll | None]:
+    """Return how many pages the documents of each job have; None before any of them is known."""
+    job_id, total = col(JobDocument.job_id), col(JobDocument.pages_total)
+    statement = select(job_id, func.sum(total), func.count(), func.count(total))
+    rows = await session.exec(statement.where(job_id.in_(job_ids)).group_by(job_id))
+    found = {id: PagesInAll(pages or 0, known == all) for id, pages, all, known in rows if known}
+    return {id: found.get(id) for id in job_ids}
+
+
+def progress_of(job: Job, pages: PagesInAll | None) -> Progress | None:
     """Return how far a job is in pages, None before there is anything to count."""
-    statement = select(
-        func.sum(JobDocument.pages_total), func.count(), func.count(col(JobDocument.pages_total))
-    ).where(JobDocument.job_id == job.id)
-    pages, documents, known = (await session.exec(statement)).one()
-    if not known:
+    if pages is None:
         return None
-    total = pages if known == documents else None
+    total = pages.known if pages.complete else None
     rate = _rate(job)
     left = None if total is None or not rate else round((total - job.pages_done) / rate)
     if job.status in FINISHED or (left is not None and left > YEAR_SECONDS):
@@ -215,12 +263,10 @@ async def status_counts(session: ReadSession, *, caller: Caller) -> dict[JobStat
     return {status: found.get(status, 0) for status in JobStatus}
 
 
-async def open_jobs(session: ReadSession, application_id: UUID) -> int:
-    """Return how many jobs of an application have not ended."""
-    statement = select(func.count()).where(
-        Job.application_id == application_id, col(Job.status).in_(OPEN)
-    )
-    return (await session.exec(statement)).one()
+async def open_jobs(session: ReadSession, application_ids: Sequence[UUID]) -> dict[UUID, int]:
+    """Return how many jobs of each application have not ended."""
+    where = [col(Job.status).in_(OPEN)]
+    return await counts_of(session, application_ids, parent=col(Job.application_id), where=where)
 
 
 async def queue_length(session: ReadSession) -> int:

@@ -47,17 +47,14 @@ async def test_the_position_in_the_queue_is_the_order_of_the_claim(world: World)
         await world.create(priority=priority)
         for priority in (JobPriority.LOW, JobPriority.HIGH, JobPriority.NORMAL, JobPriority.HIGH)
     ]
-    positions = {}
     for id in ids:
-        job = await world.row(id)
-        async with reading(world.database) as session:
-            waiting = await queries.waiting_on(session, job)
+        waiting = queries.waiting_on(await world.row(id))
         assert waiting is not None
         assert waiting.kind is WaitKind.QUEUE
-        positions[waiting.position] = id
-    assert [positions[place] for place in sorted(positions, key=lambda each: each or 0)] == (
-        await taken(world)
-    )
+    async with reading(world.database) as session:
+        places = await queries.queue_positions(session, ids)
+    assert sorted(place for place in places.values() if place) == [1, 2, 3, 4]
+    assert sorted(ids, key=lambda each: places[each] or 0) == await taken(world)
 
 
 async def test_jobs_that_are_not_due_are_left(world: World) -> None:
