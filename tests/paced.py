@@ -5,6 +5,7 @@ pages 30            so many pages
 hang                never come back
 crash               die of a signal
 fail PASSWORD       refuse the document
+locked Some word    refuse the document where this is none of the passwords given
 """
 
 import ctypes
@@ -15,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from app.errors import ErrorCode, ProcessingFailed
-from app.jobs.options import SegmentOptions, task_of
+from app.jobs.options import DocumentOptions, SegmentOptions, task_of
 from app.jobs.results import Box, Emit, Issue, Page, Segment
 from app.jobs.types import JobType
 
@@ -27,6 +28,7 @@ def follow(
     *,
     media_type: str,  # noqa: ARG001 - a processor is told it
     checkpoint: dict[str, Any] | None,
+    given: DocumentOptions,
 ) -> None:
     """Do what the lines say; a checkpoint holds the number of pages done."""
     steps = [step for line in source.read_text().splitlines() for step in _expanded(line)]
@@ -40,7 +42,7 @@ def follow(
             if number > done:
                 emit(_page(rest, number, total))
         elif number >= done:
-            _act(word, rest)
+            _act(word, rest, given)
 
 
 def _expanded(line: str) -> list[str]:
@@ -57,7 +59,7 @@ def _page(text: str, number: int, total: int) -> Page:
     return Page(number, total, (segment,), issues, {"done": number})
 
 
-def _act(word: str, rest: str) -> None:
+def _act(word: str, rest: str, given: DocumentOptions) -> None:
     match word:
         case "hang":
             ctypes.CDLL(None).pause()
@@ -65,6 +67,9 @@ def _act(word: str, rest: str) -> None:
             os.kill(os.getpid(), signal.SIGSEGV)
         case "fail":
             raise ProcessingFailed(ErrorCode(rest), "It cannot be read.")
+        case "locked":
+            if rest not in given.passwords:
+                raise ProcessingFailed(ErrorCode.PASSWORD, "No password fits.")
         case _:
             raise ValueError(word)
 

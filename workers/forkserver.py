@@ -32,7 +32,7 @@ from types import ModuleType
 from typing import Any, NoReturn
 
 from app.errors import ErrorCode, Failure, ProcessingFailed
-from app.jobs.options import task_of
+from app.jobs.options import DocumentOptions, task_of
 from app.jobs.results import Emit, Page
 from app.jobs.types import JobType
 from workers import frames
@@ -230,6 +230,7 @@ def _serve_one(
             options(request["options"]),
             media_type=request["media_type"],
             checkpoint=request["checkpoint"],
+            given=_given(request["given"]),
         )
         confinement.apply(bounds, source=source)
     except Exception as error:  # noqa: BLE001 - whatever it is, no document is to blame
@@ -244,6 +245,10 @@ def _request(worker: socket.socket) -> dict[str, Any]:
         size, _ = frames.LENGTHS.unpack(stream.read(frames.LENGTHS.size))
         request: dict[str, Any] = json.loads(stream.read(size))
     return request
+
+
+def _given(value: dict[str, Any]) -> DocumentOptions:
+    return DocumentOptions(tuple(value["passwords"]), value["metadata"])
 
 
 def _emit_to(worker: socket.socket, page_time: timedelta) -> Emit:

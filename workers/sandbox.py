@@ -15,13 +15,14 @@ import os
 import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import timedelta
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 from app.errors import ErrorCode, Failure, ProcessingFailed
+from app.jobs.options import NOTHING_GIVEN, DocumentOptions
 from app.jobs.results import Page
 from workers import frames
 from workers.children import Child, Parent, Report, SandboxUnavailable
@@ -94,11 +95,13 @@ class Sandbox:
         media_type: str,
         checkpoint: dict[str, Any] | None,
         limits: Limits,
+        given: DocumentOptions = NOTHING_GIVEN,
     ) -> AsyncIterator["Run"]:
         """Open `source` in a child of its own and give its pages, one by one, as they are done.
 
         source: absolute. options: as `app.jobs.options.to_json` writes them. checkpoint: of the
-        last page that is known already; the run goes on after it. Leaving the block kills the
+        last page that is known already; the run goes on after it. given: what goes with the
+        document; no frame and no failure repeats a password. Leaving the block kills the
         child and waits for its end.
 
         Raises:
@@ -111,6 +114,7 @@ class Sandbox:
             "options": options,
             "media_type": media_type,
             "checkpoint": checkpoint,
+            "given": asdict(given),
             "memory_bytes": limits.memory_bytes,
             "page_seconds": limits.page_time.total_seconds(),
             "open_files": limits.open_files,

@@ -67,6 +67,20 @@ class SegmentOptions:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class DocumentOptions:
+    """What goes with a document to any kind of work: what opens it, and what is to be said of it.
+
+    passwords: tried in this order, after the empty one; also on what is attached to the document.
+    metadata: author, title and the like, by the <NAME> of META.<NAME>; for what the work produces.
+    """
+
+    passwords: tuple[str, ...] = field(default=(), repr=False)
+    metadata: dict[str, str] = field(default_factory=dict)
+
+
+NOTHING_GIVEN = DocumentOptions()
+
 MIN_SEGMENT_CHARS, MAX_SEGMENT_CHARS = 100, 100_000
 MAX_TAGS_A_SEGMENT = 20
 MAX_DOC_TYPE_CHARS = 255

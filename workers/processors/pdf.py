@@ -1,31 +1,28 @@
 """The pages of a PDF as elements, one page at a time, after a look at a few of them."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import pymupdf
-
-from app.errors import ErrorCode, ProcessingFailed
 from app.jobs.results import Issue
 from workers.processors import composing, headings
 from workers.processors.elements import Element
 from workers.processors.headings import Outline, Profile
 from workers.processors.lines import Sheet, read
+from workers.processors.opening import open_pdf
 
 SAMPLED_PAGES = 24
 _LONGEST_OUTLINE = 5000
-
-pymupdf.TOOLS.mupdf_display_errors(False)
-pymupdf.TOOLS.mupdf_display_warnings(False)
 
 
 class Pdf:
     """An open PDF. What the document has in common is learned when it is opened."""
 
-    def __init__(self, source: Path) -> None:
+    def __init__(self, source: Path, passwords: Sequence[str] = ()) -> None:
         """Raises ProcessingFailed: PASSWORD, CORRUPT."""
-        self._document = _open(source)
+        opened = open_pdf(source, passwords)
+        self.issues = opened.issues()
+        self._document = opened.document
         self.total: int = self._document.page_count
         self._sheets: dict[int, Sheet] = {}
         for number in sample(self.total):
@@ -72,22 +69,6 @@ def pages(pdf: Pdf, start: int) -> Iterator[tuple[int, list[Element], Issue | No
     """Yield number, elements and issue of each page from `start` on."""
     for number in range(start, pdf.total + 1):
         yield (number, *pdf.page(number))
-
-
-def _open(source: Path) -> Any:  # noqa: ANN401 - pymupdf has no types
-    try:
-        document = pymupdf.open(source, filetype="pdf")
-        locked = document.needs_pass
-        total = 0 if locked else document.page_count
-    except MemoryError:
-        raise
-    except Exception as error:
-        raise ProcessingFailed(ErrorCode.CORRUPT, "The PDF cannot be opened.") from error
-    if locked:
-        raise ProcessingFailed(ErrorCode.PASSWORD, "The PDF needs a password.")
-    if total < 1:
-        raise ProcessingFailed(ErrorCode.CORRUPT, "The PDF has no pages.")
-    return document
 
 
 def _outline(document: Any) -> Outline:  # noqa: ANN401 - pymupdf has no types

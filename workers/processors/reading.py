@@ -1,6 +1,6 @@
 """The pages of a document, whatever its format: what stands on each, one at a time."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,18 +26,23 @@ Read = tuple[list[Element], Issue | None]
 
 @dataclass(frozen=True, slots=True)
 class Pages:
-    """The pages of a document from one on: their number in all, and what stands on each."""
+    """The pages of a document from one on: their number in all, and what stands on each.
+
+    issues: of the document as a whole; told with its first page.
+    """
 
     total: int
     read: Iterator[Read]
+    issues: tuple[Issue, ...] = ()
 
 
-def pages(source: Path, media_type: str, *, done: int) -> Pages:
+def pages(source: Path, media_type: str, *, done: int, passwords: Sequence[str] = ()) -> Pages:
     """Open a document and give its pages after the first `done`.
 
     The chapters of an EPUB are its pages. Text, Markdown and HTML come in slices of 64 KiB of the
     source; their elements all stand on page 1. A page that cannot be read has no elements and the
     issue PAGE_FAILED, one that is a picture without text the issue NO_TEXT.
+    Which of the passwords opened the document is told by the issue PASSWORD_USED.
 
     Raises:
         ProcessingFailed: PASSWORD, CORRUPT, UNSUPPORTED_FORMAT, or TOO_LARGE for an archive.
@@ -45,8 +50,9 @@ def pages(source: Path, media_type: str, *, done: int) -> Pages:
     kind = media_type.split(";", maxsplit=1)[0].strip().lower()
     match kind:
         case "application/pdf":
-            pdf = Pdf(source)
-            return Pages(pdf.total, (pdf.page(number) for number in range(done + 1, pdf.total + 1)))
+            pdf = Pdf(source, passwords)
+            read = (pdf.page(number) for number in range(done + 1, pdf.total + 1))
+            return Pages(pdf.total, read, pdf.issues)
         case "application/epub+zip":
             book = Epub(source)
             return Pages(

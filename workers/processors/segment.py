@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from app.errors import ErrorCode, ProcessingFailed
-from app.jobs.options import SegmentOptions
+from app.jobs.options import NOTHING_GIVEN, DocumentOptions, SegmentOptions
 from app.jobs.results import Emit, Page
 from workers.processors import reading
 from workers.processors.packing import Packer
@@ -19,6 +19,7 @@ def segment(
     *,
     media_type: str,
     checkpoint: dict[str, Any] | None = None,
+    given: DocumentOptions = NOTHING_GIVEN,
 ) -> None:
     """Cut a document into segments of at most `options.max_size` characters of Markdown.
 
@@ -28,7 +29,7 @@ def segment(
     of page n goes on with page n + 1 and hands on exactly what an unbroken run would.
 
     Issues: PAGE_FAILED for each page that could not be read and was left out; NO_TEXT once, for the
-    first page that is a picture without text.
+    first page that is a picture without text; PASSWORD_USED where a password of `given` was needed.
 
     Raises:
         ProcessingFailed: PASSWORD, CORRUPT, UNSUPPORTED_FORMAT, or TOO_LARGE for an archive.
@@ -38,14 +39,16 @@ def segment(
         raise ProcessingFailed(
             ErrorCode.GENERIC, "Another version of the service began this; run the job again."
         )
-    pages = reading.pages(source, media_type, done=done["page"])
+    pages = reading.pages(source, media_type, done=done["page"], passwords=given.passwords)
     packer = Packer(options.max_size, done["tail"])
     told: bool = done["told"]
     for number, (elements, issue) in enumerate(pages.read, done["page"] + 1):
         segments = list(packer.add(elements))
         if number == pages.total:
             segments += packer.end()
-        issues = () if issue is None or (issue.code == "NO_TEXT" and told) else (issue,)
+        issues = pages.issues if number == 1 else ()
+        if issue is not None and not (issue.code == "NO_TEXT" and told):
+            issues += (issue,)
         told = told or (issue is not None and issue.code == "NO_TEXT")
         state = {
             "version": _CHECKPOINT_VERSION,

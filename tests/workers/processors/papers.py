@@ -8,7 +8,7 @@ from typing import Any
 
 import pymupdf
 
-from app.jobs.options import SegmentOptions
+from app.jobs.options import NOTHING_GIVEN, DocumentOptions, SegmentOptions
 from app.jobs.results import Page, Segment
 from workers.processors.segment import segment
 
@@ -27,7 +27,12 @@ AES_256 = 5  # of pymupdf's encryption methods
 
 
 def run(
-    source: Path, media_type: str, *, max_size: int = 5000, checkpoint: dict[str, Any] | None = None
+    source: Path,
+    media_type: str,
+    *,
+    max_size: int = 5000,
+    checkpoint: dict[str, Any] | None = None,
+    given: DocumentOptions = NOTHING_GIVEN,
 ) -> list[Page]:
     """Return all pages that SEGMENT hands on."""
     pages: list[Page] = []
@@ -37,22 +42,43 @@ def run(
         pages.append,
         media_type=media_type,
         checkpoint=checkpoint,
+        given=given,
     )
     return pages
 
 
-def segments(source: Path, media_type: str, *, max_size: int = 5000) -> list[Segment]:
-    return [part for page in run(source, media_type, max_size=max_size) for part in page.segments]
+def segments(
+    source: Path,
+    media_type: str,
+    *,
+    max_size: int = 5000,
+    given: DocumentOptions = NOTHING_GIVEN,
+) -> list[Segment]:
+    pages = run(source, media_type, max_size=max_size, given=given)
+    return [part for page in pages for part in page.segments]
 
 
-def bodies(source: Path, media_type: str, *, max_size: int = 5000) -> list[str]:
-    return [part.body for part in segments(source, media_type, max_size=max_size)]
+def bodies(
+    source: Path,
+    media_type: str,
+    *,
+    max_size: int = 5000,
+    given: DocumentOptions = NOTHING_GIVEN,
+) -> list[str]:
+    return [part.body for part in segments(source, media_type, max_size=max_size, given=given)]
 
 
-def resumed(source: Path, media_type: str, after: Page, *, max_size: int = 5000) -> list[Page]:
+def resumed(
+    source: Path,
+    media_type: str,
+    after: Page,
+    *,
+    max_size: int = 5000,
+    given: DocumentOptions = NOTHING_GIVEN,
+) -> list[Page]:
     """Go on after a page, with its checkpoint as a database would give it back."""
     checkpoint = json.loads(json.dumps(after.checkpoint))
-    return run(source, media_type, max_size=max_size, checkpoint=checkpoint)
+    return run(source, media_type, max_size=max_size, checkpoint=checkpoint, given=given)
 
 
 class Paper:
