@@ -39,7 +39,31 @@ mutation($input: CreateJobInput!) {
     ... on Problem { code type title status detail }
     ... on InvalidInput { errors { loc msg type } }
     ... on NotFound { id }
+    ... on Conflict { conflictingJob { id } }
     ... on LimitExceeded { limit retryAfterSeconds }
+  }
+}
+"""
+ADD_DATA = """
+mutation($id: ID!, $data: [DataInput!]!) {
+  addJobData(jobId: $id, data: $data) {
+    __typename
+    ... on AddJobDataSuccess { job { id status totalSize } documents { id filename tags status } }
+    ... on Problem { code detail }
+    ... on InvalidInput { errors { loc msg type } }
+    ... on NotFound { id }
+    ... on Conflict { conflictingJob { id } }
+  }
+}
+"""
+START = """
+mutation($id: ID!) {
+  startJob(id: $id) {
+    __typename
+    ... on StartJobSuccess { job { id status waitingOn { kind } } }
+    ... on Problem { code detail }
+    ... on InvalidInput { errors { loc msg type } }
+    ... on Conflict { conflictingJob { id } }
   }
 }
 """

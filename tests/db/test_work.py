@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from contextlib import suppress
 
 import pytest
 from sqlmodel import func, select
@@ -136,3 +137,26 @@ async def test_what_a_step_returns_or_raises_is_passed_on() -> None:
     assert await unbroken(step(None)) == 7
     with pytest.raises(LookupError):
         await unbroken(step(LookupError()))
+
+
+async def test_a_savepoint_undoes_what_it_holds_and_nothing_before_it(database: Database) -> None:
+    said: list[str] = []
+
+    async def say(word: str) -> None:
+        said.append(word)
+
+    async with transaction(database) as work:
+        work.session.add(Application(name="before", max_open_jobs=1))
+        work.after_commit(lambda: say("before"))
+        with suppress(LookupError):
+            async with work.savepoint():
+                work.session.add(Application(name="within", max_open_jobs=1))
+                await work.session.flush()
+                work.after_commit(lambda: say("within"))
+                raise LookupError
+        async with work.savepoint():
+            work.session.add(Application(name="after", max_open_jobs=1))
+            work.after_commit(lambda: say("after"))
+    async with reading(database) as session:
+        names = set(await session.exec(select(Application.name)))
+    assert (names, said) == ({"before", "after"}, ["before", "after"])
