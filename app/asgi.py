@@ -12,6 +12,7 @@ from starlette.routing import Route, WebSocketRoute
 from app.accounts.caller import Caller, authenticate
 from app.api.context import MakeContext, Services
 from app.api.live import Live
+from app.api.observation import Observation
 from app.api.routes import routes
 from app.api.schema import schema
 from app.api.transport import GraphQLApp
@@ -56,13 +57,14 @@ def create_app(settings: Settings) -> Starlette:
             *routes(services),
         ],
         middleware=[
+            Middleware(Observation),
             Middleware(
                 CORSMiddleware,
                 allow_origins=settings.allowed_origins,
                 allow_methods=["GET", "POST", "PUT"],
                 allow_headers=["authorization", "content-type", "content-range", "x-request-id"],
                 expose_headers=["x-request-id"],
-            )
+            ),
         ],
         lifespan=lifespan,
     )

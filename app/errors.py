@@ -1,7 +1,7 @@
 """Everything that can go wrong for a caller: one class and one stable code each.
 
 Refusals answer a call; `Failure` is why the work on a document or a job ended. The API's problem
-types, the codes in the README and the error catalogue all come from here.
+types, the codes in the README and the error catalogue come from here and from `app.failures`.
 """
 
 from dataclasses import dataclass
@@ -38,29 +38,6 @@ RETRYABLE = frozenset({ErrorCode.EXTERNAL, ErrorCode.WORKER_LOST})
 """Causes that can pass by themselves."""
 
 
-FAILURES: dict[ErrorCode, str] = {
-    ErrorCode.INTERNAL: "A bug of ours, or a part of the service that was lost.",
-    ErrorCode.EXTERNAL: "Something outside the service did not answer.",
-    ErrorCode.CONFIGURATION: "The service is not set up for this work.",
-    ErrorCode.GENERIC: "None of the other codes fits; the message says more.",
-    ErrorCode.UNSUPPORTED_FORMAT: "The file is of a kind that this work cannot read.",
-    ErrorCode.UNSUPPORTED_FEATURE: "The file uses something that this work cannot handle.",
-    ErrorCode.OPTION: "An option does not fit this file.",
-    ErrorCode.CANCELED: "The work was canceled.",
-    ErrorCode.TIMEOUT: "A page took longer than DOCYARD_PAGE_TIME, or the job than timeoutSeconds.",
-    ErrorCode.PASSWORD: "The file is encrypted, and no password fits.",
-    ErrorCode.CONFORMANCE: "The result does not conform to the standard that was asked for.",
-    ErrorCode.CORRUPT: "The file is damaged and cannot be opened.",
-    ErrorCode.DEPENDENCY: "A job that this one waited for failed or was canceled.",
-    ErrorCode.MEMORY: "The file needs more memory than DOCYARD_SANDBOX_MEMORY_BYTES.",
-    ErrorCode.CRASHED: "The process that read the file died of it.",
-    ErrorCode.TOO_LARGE: "The file, or what came of it, is larger than the limits allow.",
-    ErrorCode.EXPIRED: "The time for it ran out before it could be done.",
-    ErrorCode.POISONED: "The file killed its workers before and is not tried again.",
-    ErrorCode.WORKER_LOST: "The worker was lost as often as maxAttempts allows.",
-}
-
-
 @dataclass(frozen=True, slots=True)
 class Failure:
     """Why the work on a document or a job ended: a code, and one sentence for a person."""
@@ -82,6 +59,11 @@ class ProcessingFailed(Exception):
         self.failure = Failure(code, message)
 
 
+def problem_type(code: str) -> str:
+    """Return the stable URI reference that stands for a code (RFC 9457)."""
+    return f"urn:docyard:problem:{code.lower().replace('_', '-')}"
+
+
 class AppError(Exception):
     """Something a caller can get wrong, or a limit that was met; written for the caller."""
 
@@ -95,7 +77,7 @@ class AppError(Exception):
     @property
     def type(self) -> str:
         """A stable URI reference for this kind of problem (RFC 9457)."""
-        return f"urn:docyard:problem:{self.code.lower().replace('_', '-')}"
+        return problem_type(self.code)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,9 @@
 import json
 import logging
 import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from datetime import UTC, datetime
 
 from app.terminal import printable
@@ -11,8 +14,24 @@ TALKATIVE = ("alembic", "httpx2", "httpcore2", "websockets", "aiosqlite", "multi
 """Libraries whose INFO is our DEBUG."""
 
 
+_ABOUT: ContextVar[Mapping[str, str]] = ContextVar("about")
+
+
+@contextmanager
+def about(**ids: str) -> Iterator[None]:
+    """Add ids (request_id, job_id) to every line that is logged within the block."""
+    token = _ABOUT.set({**_ABOUT.get({}), **ids})
+    try:
+        yield
+    finally:
+        _ABOUT.reset(token)
+
+
 class JsonLines(logging.Formatter):
-    """One JSON object a line: time (UTC), level, logger, process, message, exception if any."""
+    """One JSON object a line: time (UTC), level, logger, process, message, exception if any.
+
+    With them the ids of the request and of the job that it is about, where there are any.
+    """
 
     def format(self, record: logging.LogRecord) -> str:
         entry: dict[str, object] = {
@@ -20,6 +39,7 @@ class JsonLines(logging.Formatter):
             "level": record.levelname,
             "logger": record.name,
             "process": record.process,
+            **_ABOUT.get({}),
             "message": record.getMessage(),
         }
         if record.exc_info:

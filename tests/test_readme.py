@@ -8,7 +8,8 @@ from graphql import parse, validate
 
 from app.api.extensions import HTTP_STATUS, MEANINGS, Code
 from app.api.schema import schema
-from app.errors import FAILURES, RETRYABLE, ErrorCode, refusals
+from app.errors import RETRYABLE, ErrorCode, refusals
+from app.failures import FAILURES
 from app.jobs.states import FINISHED, MOVES, JobStatus
 from app.settings import Settings, shown_default
 
@@ -76,9 +77,8 @@ def test_the_codes_of_graphql_are_those_of_the_code() -> None:
 
 
 def test_the_failures_are_those_of_the_code() -> None:
-    rows = ["| code | may pass | meaning |", "|---|---|---|"]
-    rows += [
-        f"| `{code}` | {'yes' if code in RETRYABLE else 'no'} | {FAILURES[code]} |"
-        for code in ErrorCode
-    ]
+    rows = ["| code | may pass | meaning | what to do |", "|---|---|---|---|"]
+    for code in ErrorCode:
+        kind, passes = FAILURES[code], "yes" if code in RETRYABLE else "no"
+        rows.append(f"| `{code}` | {passes} | {kind.meaning} | {kind.what_to_do} |")
     assert between("failures") == "\n".join(rows) + "\n"

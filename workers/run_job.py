@@ -10,6 +10,7 @@ from typing import Any
 
 from sqlalchemy.exc import SQLAlchemyError
 
+from app import logs
 from app.clock import now
 from app.db.work import reading, transaction, unbroken
 from app.errors import ErrorCode, Failure, ProcessingFailed, StoreUnavailable
@@ -35,7 +36,8 @@ async def run_job(arq_context: dict[Any, Any], _job_id: str) -> None:
     context: WorkerContext = arq_context["worker"]
     until = time.monotonic() + DRAIN_SECONDS
     while (run := await claim(context)) is not None:
-        await work_on(context, run)
+        with logs.about(job_id=str(run.job_id)):
+            await work_on(context, run)
         if time.monotonic() > until:
             # Back to the queue between jobs: arq ends what takes too long, and must not end this.
             await context.bell.ring(run.job_id)

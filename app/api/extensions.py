@@ -88,6 +88,22 @@ MEANINGS: dict[Code, str] = {
     Code.UNSUPPORTED_MEDIA_TYPE: "The content type of the request is not one that is understood.",
 }
 
+ADVICE: dict[Code, str] = {
+    Code.BAD_REQUEST: "Correct the request as the message says.",
+    Code.BAD_USER_INPUT: "Correct the variable that the message names.",
+    Code.GRAPHQL_PARSE_FAILED: "Correct the document where the message points.",
+    Code.GRAPHQL_VALIDATION_FAILED: "Compare the document with schema.graphql.",
+    Code.INTERNAL: "Try again later; tell the operator the request id.",
+    Code.METHOD_NOT_ALLOWED: "Use the method that the Allow header names.",
+    Code.NOT_FOUND: "Check the address.",
+    Code.QUERY_TOO_COMPLEX: "Ask for less in one document, or for it in several.",
+    Code.REQUEST_TOO_LARGE: "Send large files by createUpload.",
+    Code.SUBSCRIPTION_NEEDS_WEBSOCKET: "Open a websocket with graphql-transport-ws.",
+    Code.TOO_MANY_SUBSCRIPTIONS: "Complete an operation first, or open another websocket.",
+    Code.UNSUPPORTED_MEDIA_TYPE: "Send application/json, or multipart/form-data with files.",
+}
+"""What a caller can do about each, in the error catalogue."""
+
 
 class Schema(strawberry.Schema):
     """A Strawberry schema that leaves logging to `public_errors`.

@@ -12,11 +12,11 @@ from typing import Any, assert_never
 from urllib.parse import quote
 from uuid import UUID
 
-from sqlalchemy import text
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import FileResponse, JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
+from app.api import health
 from app.api.context import Services
 from app.api.vocabulary import DocumentStatus
 from app.db.work import reading, transaction
@@ -57,14 +57,17 @@ def routes(services: Services) -> list[Route]:
         return await _download(services, request)
 
     async def readyz(_request: Request) -> Response:
-        parts = await _parts(services)
-        return JSONResponse(parts, status_code=200 if all(parts.values()) else 503)
+        return await health.readyz(services)
+
+    async def metrics(request: Request) -> Response:
+        return await health.metrics(services, request)
 
     return [
         Route("/uploads/{id}", _problems(put_upload), methods=["PUT"]),
         Route("/files/{id}", _problems(get_file), methods=["GET"]),
-        Route("/livez", _livez, methods=["GET"]),
+        Route("/livez", health.livez, methods=["GET"]),
         Route("/readyz", readyz, methods=["GET"]),
+        Route("/metrics", _problems(metrics), methods=["GET"]),
         Route("/source", _source, methods=["GET"]),
     ]
 
@@ -238,22 +241,6 @@ def _offset(request: Request) -> int:
         message = "Content-Range is written as: bytes first-last/total"
         raise InvalidInput(FieldError(("Content-Range",), message, "malformed"))
     return int(match[1])
-
-
-async def _livez(_request: Request) -> Response:
-    return JSONResponse({"alive": True})
-
-
-async def _parts(services: Services) -> dict[str, bool]:
-    """Return which parts that the API needs answer."""
-    try:
-        async with asyncio.timeout(2), reading(services.database) as session:
-            await session.connection()
-            await session.exec(text("SELECT 1"))  # type: ignore[call-overload]
-        database = True
-    except Exception:  # noqa: BLE001 - whatever it is, the database does not answer
-        database = False
-    return {"database": database, "redis": await services.bell.ping()}
 
 
 async def _source(_request: Request) -> Response:

@@ -10,6 +10,7 @@ from strawberry.schema.config import StrawberryConfig
 
 from app.api import accounts, commands, creation, documents, events, jobs
 from app.api.accounts import Viewer
+from app.api.catalog import ErrorCatalogEntry, catalog
 from app.api.commands import CancelJobResult, DeleteJobResult
 from app.api.context import Info
 from app.api.creation import (
@@ -47,6 +48,10 @@ class Query:
     @strawberry.field(description="The service itself.")
     async def service(self, info: Info) -> Service:
         return service(info.context)
+
+    @strawberry.field(description="Every code that can be met, and what to do about it.")
+    async def error_catalog(self, info: Info) -> list[ErrorCatalogEntry]:
+        return catalog()
 
     @strawberry.field(description="A job by its id; null where there is none.")
     async def job(self, info: Info, id: strawberry.ID) -> Job | None:

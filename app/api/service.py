@@ -6,7 +6,8 @@ from datetime import datetime
 import strawberry
 
 from app.api.context import Context, Info
-from app.api.vocabulary import JobStatus, ServiceStatus
+from app.api.health import NEEDED, parts
+from app.api.vocabulary import JobStatus, Scope, ServiceStatus
 from app.clock import now
 from app.jobs import queries
 
@@ -49,10 +50,11 @@ class Service:
 
     @strawberry.field(description="How the service is.")
     async def status(self, info: Info) -> ServiceStatus:
-        if not await info.context.services.bell.ping():
-            return ServiceStatus.WARNING
-        workers = await _workers(info.context)
-        return ServiceStatus.RUNNING if workers else ServiceStatus.WARNING
+        found = await parts(info.context.services)
+        if not all(found[name] for name in NEEDED):
+            return ServiceStatus.ERROR
+        well = found["redis"] and await _workers(info.context)
+        return ServiceStatus.RUNNING if well else ServiceStatus.WARNING
 
     @strawberry.field(description="How many of your jobs are in each state.")
     async def job_counts(self, info: Info) -> list[StatusCount]:
@@ -60,14 +62,18 @@ class Service:
             counts = await queries.status_counts(session, caller=info.context.caller)
         return [StatusCount(status=status, count=count) for status, count in counts.items()]
 
-    @strawberry.field(description="How many jobs wait for a worker.")
+    @strawberry.field(
+        description="How many jobs wait for a worker: your own; for admins those of all "
+        "applications."
+    )
     async def queue_length(self, info: Info) -> int:
+        owner = None if _is_admin(info.context) else info.context.caller.application_id
         async with info.context.reading() as session:
-            return await queries.queue_length(session)
+            return await queries.queue_length(session, application_id=owner)
 
-    @strawberry.field(description="The workers that are alive.")
+    @strawberry.field(description="The workers that are alive; for admins, others see none.")
     async def workers(self, info: Info) -> list[Worker]:
-        return await _workers(info.context)
+        return await _workers(info.context) if _is_admin(info.context) else []
 
 
 def service(context: Context) -> Service:
@@ -84,6 +90,10 @@ def service(context: Context) -> Service:
         started_at=context.services.started_at,
         now=now(),
     )
+
+
+def _is_admin(context: Context) -> bool:
+    return context.caller.scope.includes(Scope.ADMIN)
 
 
 async def _workers(context: Context) -> list[Worker]:

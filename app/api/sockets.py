@@ -29,6 +29,7 @@ from strawberry.subscriptions.protocols.graphql_transport_ws.types import (
 )
 from strawberry.types import ExecutionResult
 
+from app import logs
 from app.api.extensions import (
     Code,
     error_entry,
@@ -196,7 +197,8 @@ class SocketHandler(BaseGraphQLTransportWSHandler[Session[Any], None]):
         )
         operation.request_id = str(new_id())
         self.operations[key] = operation
-        operation.task = asyncio.create_task(self.run_operation(operation))
+        with logs.about(request_id=operation.request_id):  # the task takes it along
+            operation.task = asyncio.create_task(self.run_operation(operation))
         operation.task.add_done_callback(self._task_done)
 
     async def run_operation(self, operation: Operation[Session[Any], None]) -> None:

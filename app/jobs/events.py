@@ -4,13 +4,16 @@ Both live here because they are one write: a change of a job and the event that 
 same commit, and the number of the event is given out under the lock that the change took.
 """
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 from uuid import UUID
 
 from sqlmodel import col, delete, select, update
 
+from app import logs
 from app.clock import now
 from app.db import pages
 from app.db.work import ReadSession, Work
@@ -19,6 +22,8 @@ from app.jobs.models import Job, JobEvent
 from app.jobs.queue import Doorbell
 from app.jobs.states import FINISHED, JobStatus, sources
 from app.jobs.types import EventKind, Severity
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +72,10 @@ async def move(
         values["finished_at"] = now()
     if to is not JobStatus.PROCESSING:
         values |= {"lease_until": None, "worker_id": None}
-    return await _write(work, bell, conditions, fence, note, values)
+    job = await _write(work, bell, conditions, fence, note, values)
+    if job is not None:
+        work.after_commit(partial(_log, job_id, to))
+    return job
 
 
 async def first(work: Work, bell: Doorbell, job: Job, *, message: str) -> None:
@@ -76,6 +84,7 @@ async def first(work: Work, bell: Doorbell, job: Job, *, message: str) -> None:
     work.session.add(_event(job, Note(EventKind.STATUS, message)))
     await work.session.flush()
     work.after_commit(lambda: bell.publish(job.id))
+    work.after_commit(partial(_log, job.id, job.status))
 
 
 async def last(work: Work, bell: Doorbell, job: Job) -> None:
@@ -152,6 +161,11 @@ async def _write(  # noqa: PLR0917
     job_id = job.id
     work.after_commit(lambda: bell.publish(job_id))
     return job
+
+
+async def _log(job_id: UUID, status: JobStatus) -> None:
+    with logs.about(job_id=str(job_id)):
+        logger.info("job %s is %s", job_id, status)
 
 
 def _event(job: Job, note: Note) -> JobEvent:

@@ -269,10 +269,12 @@ async def open_jobs(session: ReadSession, application_ids: Sequence[UUID]) -> di
     return await counts_of(session, application_ids, parent=col(Job.application_id), where=where)
 
 
-async def queue_length(session: ReadSession) -> int:
-    """Return how many jobs of all applications wait for a worker."""
-    waiting = due().order_by(None).subquery()
-    return (await session.exec(select(func.count()).select_from(waiting))).one()
+async def queue_length(session: ReadSession, *, application_id: UUID | None = None) -> int:
+    """Return how many jobs wait for a worker: of one application, or, by None, of all."""
+    waiting = due().order_by(None)
+    if application_id is not None:
+        waiting = waiting.where(Job.application_id == application_id)
+    return (await session.exec(select(func.count()).select_from(waiting.subquery()))).one()
 
 
 async def live_workers(session: ReadSession, *, since: datetime) -> Sequence[Worker]:

@@ -2,6 +2,7 @@
 
 import inspect
 import io
+import shutil
 import tarfile
 from pathlib import Path
 
@@ -17,21 +18,61 @@ async def test_the_process_lives_and_is_ready(service: Service) -> None:
     live = await service.http.get(f"{service.url}/livez")
     assert (live.status_code, live.json()) == (200, {"alive": True})
     ready = await service.http.get(f"{service.url}/readyz")
-    assert (ready.status_code, ready.json()) == (200, {"database": True, "redis": True})
+    parts = {"database": True, "redis": True, "store": True}
+    assert (ready.status_code, ready.json()) == (200, parts)
 
 
 async def test_a_part_that_is_down_is_named(service: Service, tmp_path: Path) -> None:
     nowhere = f"sqlite:///{tmp_path}/missing/docyard.db"
     dead = "postgresql://nobody@127.0.0.1:1/none"
-    for change, parts in (
-        ({"redis_url": "redis://127.0.0.1:1/0"}, {"database": True, "redis": False}),
-        ({"database_url": nowhere}, {"database": False, "redis": True}),
-        ({"database_url": dead}, {"database": False, "redis": True}),
+    well = {"database": True, "redis": True, "store": True}
+    for change, status, down in (
+        # Without Redis the API serves, and the sweep finds the work.
+        ({"redis_url": "redis://127.0.0.1:1/0"}, 200, "redis"),
+        ({"database_url": nowhere}, 503, "database"),
+        ({"database_url": dead}, 503, "database"),
     ):
         async with serve(service.settings.model_copy(update=change)) as url:
             answer = await service.http.get(f"{url}/readyz")
-            assert (answer.status_code, answer.json()) == (503, parts)
+            assert (answer.status_code, answer.json()) == (status, {**well, down: False})
             assert (await service.http.get(f"{url}/livez")).status_code == 200
+
+
+async def test_a_store_that_is_gone_is_named(service: Service, tmp_path: Path) -> None:
+    folder = tmp_path / "files"
+    settings = service.settings.model_copy(update={"store_url": f"file://{folder}"})
+    async with serve(settings) as url:
+        shutil.rmtree(folder)
+        answer = await service.http.get(f"{url}/readyz")
+        assert (answer.status_code, answer.json()["store"]) == (503, False)
+
+
+async def test_prometheus_reads_the_figures_with_an_admins_key(service: Service) -> None:
+    await service.create("Some text.")
+    await service.create("More text.")
+    await service.work()
+    await service.create("Text that waits.")
+    url = f"{service.url}/metrics"
+    for token, status in ((None, 401), (service.read_token, 403)):
+        headers = {} if token is None else {"Authorization": f"Bearer {token}"}
+        answer = await service.http.get(url, headers=headers)
+        assert (answer.status_code, answer.json()["status"]) == (status, status)
+    answer = await service.http.get(url, headers={"Authorization": f"Bearer {service.token}"})
+    assert answer.status_code == 200
+    lines = answer.text.splitlines()
+    for line in (
+        "docyard_jobs_created_total 3.0",
+        "docyard_jobs_ended_total 2.0",
+        'docyard_jobs_open{status="PENDING",type="SEGMENT"} 1.0',
+        "docyard_queue_length 1.0",
+        "docyard_workers 0.0",
+        'docyard_part_up{part="database"} 1.0',
+    ):
+        assert line in lines
+    (waited,) = (line for line in lines if line.startswith("docyard_queue_oldest_seconds "))
+    assert float(waited.split()[1]) > 0
+    seen = 'docyard_http_requests_total{method="GET",route="metrics",status="403"}'
+    assert any(line.startswith(seen) for line in lines)
 
 
 async def test_the_source_that_runs_is_offered(service: Service) -> None:

@@ -151,4 +151,4 @@ async def test_without_redis_jobs_are_taken_and_watchers_are_told(
         rest = [event async for event in events]
     assert rest[-1]["status"] == "COMPLETED"
     assert time.monotonic() - begun < LOOK_SECONDS + 3
-    assert (await deaf.http.get(f"{deaf.url}/readyz")).json() == {"database": True, "redis": False}
+    assert (await deaf.http.get(f"{deaf.url}/readyz")).json()["redis"] is False
