@@ -128,6 +128,16 @@ class Settings(BaseSettings):
     max_open_jobs: int = Field(
         default=10_000, ge=1, description="Open jobs one application may have."
     )
+    max_running_jobs: int = Field(
+        default=0,
+        ge=0,
+        description="Jobs of one application that may run at once; 0: as many as there are "
+        "workers. Like the setting before, it holds for applications that are made from then on.",
+    )
+    ageing: Seconds = Field(
+        default=timedelta(minutes=10),
+        description="Wait in the queue that raises the priority of a job by one class.",
+    )
     job_timeout: Seconds = Field(
         default=timedelta(hours=1), description="Longest run of a job that names no other."
     )
@@ -148,6 +158,7 @@ class Settings(BaseSettings):
         default=timedelta(days=30),
         description="How long a document is kept that names no other time and that no job uses.",
     )
+    page_limit: int = Field(default=10_000, ge=1, description="Pages one document may have.")
     page_time: Seconds = Field(
         default=timedelta(seconds=30), description="Longest time one page may take."
     )

@@ -87,6 +87,7 @@ class World:
                     "max_attempts": 3,
                     "timeout_seconds": 60,
                     "finished_at": now() if ended else None,
+                    "queued_at": None if status is JobStatus.NEW else now(),
                     "outcome": JobOutcome.SUCCESS if ended else None,
                     "lease_until": now() + LEASE if status is JobStatus.PROCESSING else None,
                     **more,

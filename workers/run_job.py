@@ -58,9 +58,15 @@ async def claim(context: WorkerContext) -> Run | None:
 
 
 async def _claim(context: WorkerContext) -> Run | None:
-    lease = context.settings.lease
+    settings = context.settings
     async with transaction(context.database) as work:
-        return await runs.claim(work, context.bell, worker_id=context.worker_id, lease=lease)
+        return await runs.claim(
+            work,
+            context.bell,
+            worker_id=context.worker_id,
+            lease=settings.lease,
+            ageing=settings.ageing,
+        )
 
 
 async def work_on(context: WorkerContext, run: Run) -> None:

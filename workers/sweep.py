@@ -13,7 +13,7 @@ from app.clock import now
 from app.db.work import Work, reading, transaction, unbroken
 from app.documents import commands as documents
 from app.documents.models import FileRemoval
-from app.jobs import commands, recording, runs
+from app.jobs import commands, recording, runs, turns
 from app.jobs.models import JobEvent, Worker
 from app.jobs.types import EventKind
 from workers.context import WorkerContext
@@ -71,10 +71,12 @@ async def ring_for_forgotten(context: WorkerContext) -> None:
     """Ring for due jobs as long as this worker has nothing to do: their own rings were lost."""
     if context.free_slots <= 0:
         return
+    first = turns.first_of_lines().limit(context.free_slots)
     async with reading(context.database) as session:
-        waiting = (await session.exec(runs.due().limit(context.free_slots))).all()
-    for job_id in waiting:
-        await context.bell.ring(job_id)
+        at = turns.moments(context.settings.ageing)
+        waiting = (await session.exec(first, params=at)).all()
+    for job in waiting:
+        await context.bell.ring(job.id)
 
 
 async def give_up_uploads(context: WorkerContext) -> None:

@@ -11,9 +11,13 @@ from app.clock import now
 from app.db.work import Work
 
 
-async def create_application(work: Work, *, name: str, max_open_jobs: int) -> Application:
-    """Make an application; it has no key yet."""
-    application = Application(name=name, max_open_jobs=max_open_jobs)
+async def create_application(
+    work: Work, *, name: str, max_open_jobs: int, max_running_jobs: int = 0
+) -> Application:
+    """Make an application; it has no key yet. max_running_jobs: 0 is no limit."""
+    application = Application(
+        name=name, max_open_jobs=max_open_jobs, max_running_jobs=max_running_jobs or None
+    )
     work.session.add(application)
     await work.session.flush()
     return application

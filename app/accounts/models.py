@@ -33,8 +33,6 @@ class Application(SQLModel, table=True):
     max_open_jobs: int = Field(ge=1)
     # None: as many as there are workers.
     max_running_jobs: int | None = Field(default=None, ge=1)
-    # When a worker last took up a job of it: workers go round.
-    last_served_at: datetime | None = None
     last_job_number: int = 0
     created_at: datetime = Field(default_factory=now)
 

@@ -1,7 +1,7 @@
 """Jobs in the schema."""
 
 from datetime import datetime
-from typing import Self
+from typing import Annotated, Self
 from uuid import UUID
 
 import strawberry
@@ -32,6 +32,9 @@ from app.jobs.options import shown, task_of
 from app.jobs.queries import JobFilter
 from app.jobs.results import severity_of
 from app.jobs.states import FINISHED, MEANINGS
+from app.jobs.waits import waits
+
+JobLater = Annotated["Job", strawberry.lazy("app.api.jobs")]
 
 
 @strawberry.type(description="Why a job or a document failed.")
@@ -74,14 +77,17 @@ class Progress:
 class Wait:
     kind: WaitKind = strawberry.field(description="What it waits for.")
     detail: str = strawberry.field(description="One sentence for a person.")
-    until: datetime | None = strawberry.field(description="The time it waits for.")
-    job_id: strawberry.Private[UUID]
+    position: int | None = strawberry.field(
+        description="Place in the queue; 1 is the next. Null beyond the first 1,000."
+    )
+    until: datetime | None = strawberry.field(
+        description="The time it waits for; of a draft the time when it is given up."
+    )
+    job_id: strawberry.Private[UUID | None]
 
-    @strawberry.field(description="Place in the queue; 1 is the next. Null beyond the first 1,000.")
-    async def position(self, info: Info) -> int | None:
-        if self.kind is not WaitKind.QUEUE:
-            return None
-        return await info.context.loaders.gather(queries.queue_positions, self.job_id)
+    @strawberry.field(description="The job it waits for; null where it is gone.")
+    async def job(self, info: Info) -> JobLater | None:
+        return await job_of(info.context, self.job_id)
 
 
 @strawberry.type(description="One document inside one job, with its own fate.")
@@ -205,11 +211,19 @@ class Job(Node):
         )
 
     @strawberry.field(description="Why it is not running yet; null once it runs or has ended.")
-    async def waiting_on(self) -> Wait | None:
-        found = queries.waiting_on(self.row)
+    async def waiting_on(self, info: Info) -> Wait | None:
+        context = info.context
+        ageing = context.services.settings.ageing
+        found = await context.loaders.gather(waits, self.row.id, ageing=ageing)
         if found is None:
             return None
-        return Wait(kind=found.kind, detail=found.detail, until=found.until, job_id=self.row.id)
+        return Wait(
+            kind=found.kind,
+            detail=found.detail,
+            position=found.position,
+            until=found.until,
+            job_id=found.job_id,
+        )
 
     @strawberry.field(description="Everything worth telling that did not stop the job.")
     async def issues(self, info: Info) -> list[JobIssue]:

@@ -53,6 +53,6 @@ async def _create_key(settings: Settings, asked: keys.Asked) -> str:
     try:
         if not await migration.is_current(database):
             raise CommandFailed("The database is not up to date; run `docyard migrate` first.")
-        return await keys.create(database, asked, max_open_jobs=settings.max_open_jobs)
+        return await keys.create(database, asked, settings)
     finally:
         await database.close()

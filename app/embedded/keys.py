@@ -49,7 +49,7 @@ async def make_for_start(database: Database, settings: Settings, *, with_first: 
     with_first: make one that lasts, too, where there is none.
     """
     async with transaction(database) as work:
-        application = await _owner(work, None, max_open_jobs=settings.max_open_jobs)
+        application = await _owner(work, None, settings)
         first = None
         if with_first and not await _has_lasting_key(work):
             _, first = await create_key(
@@ -69,10 +69,10 @@ async def revoke(database: Database, key_id: UUID) -> None:
         await revoke_key(work, key_id)
 
 
-async def create(database: Database, asked: Asked, *, max_open_jobs: int) -> str:
+async def create(database: Database, asked: Asked, settings: Settings) -> str:
     """Make a key and return it; it is never shown again."""
     async with transaction(database) as work:
-        owner = await _owner(work, asked.application, max_open_jobs=max_open_jobs)
+        owner = await _owner(work, asked.application, settings)
         _, token = await create_key(
             work,
             application_id=owner.id,
@@ -83,14 +83,17 @@ async def create(database: Database, asked: Asked, *, max_open_jobs: int) -> str
     return token
 
 
-async def _owner(work: Work, name: str | None, *, max_open_jobs: int) -> Application:
+async def _owner(work: Work, name: str | None, settings: Settings) -> Application:
     if name is None:
         found = await first_application(work)
     else:
         named = select(Application).where(Application.name == name).order_by(col(Application.id))
         found = (await work.session.exec(named)).first()
     return found or await create_application(
-        work, name=name or DEFAULT_APPLICATION, max_open_jobs=max_open_jobs
+        work,
+        name=name or DEFAULT_APPLICATION,
+        max_open_jobs=settings.max_open_jobs,
+        max_running_jobs=settings.max_running_jobs,
     )
 
 

@@ -47,11 +47,29 @@ class Job(SQLModel, table=True):
         ),
         CheckConstraint("(outcome IS NOT NULL) = (finished_at IS NOT NULL)", name="outcome_at_end"),
         CheckConstraint("progress BETWEEN 0 AND 100", name="progress_is_percent"),
-        # The claim: due jobs, best first.
-        Index("ix_job_claim", "status", "priority", "due_at"),
+        # The claim: of each application and priority the oldest job that may be taken up.
+        Index(
+            "ix_job_turn",
+            "application_id",
+            "priority",
+            "queued_at",
+            "id",
+            "due_at",
+            sqlite_where=text("status = 'PENDING' AND waits_for_data IS 0 AND waits_for_job IS 0"),
+            postgresql_where=text(
+                "status = 'PENDING' AND waits_for_data IS false AND waits_for_job IS false"
+            ),
+        ),
         Index("ix_job_application_created", "application_id", "id"),
         Index("ix_job_application_status", "application_id", "status", "id"),
-        Index("ix_job_lease", "status", "lease_until"),
+        # Those in the hands of a worker: few, however many jobs there are.
+        Index(
+            "ix_job_lease",
+            "application_id",
+            "lease_until",
+            sqlite_where=text("lease_until IS NOT NULL"),
+            postgresql_where=text("lease_until IS NOT NULL"),
+        ),
         # What the sweep looks for: waits that are over, jobs whose time is up.
         Index("ix_job_give_up", "status", "give_up_at"),
         Index("ix_job_expires_at", "expires_at"),
@@ -117,6 +135,13 @@ class Job(SQLModel, table=True):
     started_at: datetime | None = None
     finished_at: datetime | None = None
     expires_at: datetime | None = None
+
+
+class Turn(SQLModel, table=True):
+    """When a worker last took up a job of an application."""
+
+    application_id: UUID = Field(foreign_key="application.id", primary_key=True, ondelete="CASCADE")
+    served_at: datetime = Field(default_factory=now)
 
 
 class JobDocument(SQLModel, table=True):

@@ -13,16 +13,13 @@ from app.accounts.caller import Caller
 from app.clock import now
 from app.db.pages import Page, PageRequest, counts_of, cursor, id_of, keys, number, page, pages_of
 from app.db.work import ReadSession
+from app.jobs import turns
 from app.jobs.models import Job, JobDocument, JobEvent, Segment, Worker
-from app.jobs.runs import due
 from app.jobs.states import FINISHED, OPEN, JobStatus
-from app.jobs.types import JobType, WaitKind
+from app.jobs.types import JobType
 
 YEAR_SECONDS = 365 * 24 * 3600
 """What would take longer has no honest estimate."""
-
-MAX_POSITION = 1000
-"""How far the queue is looked through for the place of a job."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,15 +35,6 @@ class JobFilter:
     document_id: UUID | None = None
     created_after: datetime | None = None
     created_before: datetime | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Waiting:
-    """Why a job is not running yet."""
-
-    kind: WaitKind
-    detail: str
-    until: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,29 +194,6 @@ async def all_documents(
     return found
 
 
-def waiting_on(job: Job) -> Waiting | None:
-    """Return why a job is not running yet, None where it runs or has ended."""
-    if job.status is JobStatus.NEW:
-        return Waiting(WaitKind.START, "The job has not been started.")
-    if job.status is not JobStatus.PENDING:
-        return None
-    if job.waits_for_data:
-        return Waiting(WaitKind.DATA, "Not all bytes of its documents are here yet.")
-    if job.due_at > now():
-        return Waiting(WaitKind.RETRY, "It is tried again after a lost attempt.", until=job.due_at)
-    return Waiting(WaitKind.QUEUE, "It waits for a worker.")
-
-
-async def queue_positions(session: ReadSession, job_ids: Sequence[UUID]) -> dict[UUID, int | None]:
-    """Return the place of each job in the queue: 1 is taken up next.
-
-    None: it is not in the queue, or behind the first MAX_POSITION.
-    """
-    queue = (await session.exec(due().limit(MAX_POSITION))).all()
-    places: dict[UUID, int] = {id: place for place, id in enumerate(queue, start=1)}
-    return {id: places.get(id) for id in job_ids}
-
-
 async def pages_in_all(
     session: ReadSession, job_ids: Sequence[UUID]
 ) -> dict[UUID, PagesInAll | None]:
@@ -271,10 +236,10 @@ async def open_jobs(session: ReadSession, application_ids: Sequence[UUID]) -> di
 
 async def queue_length(session: ReadSession, *, application_id: UUID | None = None) -> int:
     """Return how many jobs wait for a worker: of one application, or, by None, of all."""
-    waiting = due().order_by(None)
+    waiting = select(func.count()).select_from(Job).where(*turns.ready())
     if application_id is not None:
         waiting = waiting.where(Job.application_id == application_id)
-    return (await session.exec(select(func.count()).select_from(waiting.subquery()))).one()
+    return (await session.exec(waiting, params={"moment": now()})).one()
 
 
 async def live_workers(session: ReadSession, *, since: datetime) -> Sequence[Worker]:

@@ -14,7 +14,7 @@ from sqlmodel import col, func, select, update
 from app.clock import now
 from app.db.work import ReadSession, Work
 from app.documents.models import Document, DocumentStatus
-from app.jobs import events
+from app.jobs import events, turns
 from app.jobs.events import Note
 from app.jobs.models import Job, JobDocument
 from app.jobs.queue import Doorbell
@@ -56,16 +56,19 @@ class Run:
     progress: int
 
 
-async def claim(work: Work, bell: Doorbell, *, worker_id: UUID, lease: timedelta) -> Run | None:
-    """Take the best job that is due, None where there is none.
-
-    Best: the highest priority, then the application with the fewest jobs running, then the oldest.
-    """
-    best = due().limit(1).with_for_update(skip_locked=True, of=Job)
-    moment = now()
-    job_id = (await work.session.exec(best)).first()
+async def claim(
+    work: Work,
+    bell: Doorbell,
+    *,
+    worker_id: UUID,
+    lease: timedelta,
+    ageing: timedelta = turns.AGEING,
+) -> Run | None:
+    """Take up the job whose turn it is, None where none is due."""
+    job_id = await turns.take(work, ageing=ageing)
     if job_id is None:
         return None
+    moment = now()
     job = await events.move(
         work,
         bell,
@@ -74,33 +77,13 @@ async def claim(work: Work, bell: Doorbell, *, worker_id: UUID, lease: timedelta
         note=Note(EventKind.STATUS, "A worker took the job up."),
         worker_id=worker_id,
         lease_until=moment + lease,
+        give_up_at=None,
         attempt=Job.attempt + 1,
         attempt_started_at=moment,
         attempt_pages=Job.pages_done,
         started_at=func.coalesce(Job.started_at, moment),
     )
     return None if job is None else await load(work, job)
-
-
-def due() -> Any:  # noqa: ANN401 - a select of ids; its type would say less than this sentence
-    """Return the query for the ids of the jobs that may be claimed now, best first."""
-    running = (
-        select(col(Job.application_id).label("application_id"), func.count().label("jobs"))
-        .where(col(Job.status) == JobStatus.PROCESSING)
-        .group_by(col(Job.application_id))
-        .subquery()
-    )
-    return (
-        select(Job.id)
-        .outerjoin(running, running.c.application_id == col(Job.application_id))
-        .where(
-            col(Job.status) == JobStatus.PENDING,
-            col(Job.due_at) <= now(),
-            col(Job.waits_for_data).is_(False),
-            col(Job.waits_for_job).is_(False),
-        )
-        .order_by(col(Job.priority).desc(), func.coalesce(running.c.jobs, 0), col(Job.id))
-    )
 
 
 async def extend(work: Work, run: Run, *, lease: timedelta) -> None:

@@ -22,10 +22,7 @@ def columns() -> dict[str, tuple[sa.Column[object], ...]]:
     # Added one by one and never by copying a table: SQLite would take the rows of every table that
     # refers to it along when the old one is dropped.
     return {
-        "application": (
-            sa.Column("max_running_jobs", sa.Integer(), nullable=True),
-            sa.Column("last_served_at", UTCDateTime(), nullable=True),
-        ),
+        "application": (sa.Column("max_running_jobs", sa.Integer(), nullable=True),),
         "document": (sa.Column("examined_at", UTCDateTime(), nullable=True),),
         "job": (
             sa.Column("workflow", sa.String(length=100), nullable=True),
@@ -84,11 +81,47 @@ def upgrade() -> None:
     for table, added in columns().items():
         for column in added:
             op.add_column(table, column)
+    op.execute("UPDATE job SET queued_at = created_at WHERE status <> 'NEW'")
     for name, table, on in INDEXES:
         op.create_index(name, table, on)
+    op.drop_index("ix_job_claim", "job")
+    op.drop_index("ix_job_lease", "job")
+    op.create_index(
+        "ix_job_lease",
+        "job",
+        ["application_id", "lease_until"],
+        sqlite_where=sa.text("lease_until IS NOT NULL"),
+        postgresql_where=sa.text("lease_until IS NOT NULL"),
+    )
+    op.create_index(
+        "ix_job_turn",
+        "job",
+        ["application_id", "priority", "queued_at", "id", "due_at"],
+        sqlite_where=sa.text("status = 'PENDING' AND waits_for_data IS 0 AND waits_for_job IS 0"),
+        postgresql_where=sa.text(
+            "status = 'PENDING' AND waits_for_data IS false AND waits_for_job IS false"
+        ),
+    )
+    op.create_table(
+        "turn",
+        sa.Column("application_id", sa.Uuid(), nullable=False),
+        sa.Column("served_at", UTCDateTime(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["application_id"],
+            ["application.id"],
+            name=op.f("fk_turn_application_id"),
+            ondelete="CASCADE",
+        ),
+        sa.PrimaryKeyConstraint("application_id", name=op.f("pk_turn")),
+    )
 
 
 def downgrade() -> None:
+    op.drop_table("turn")
+    op.drop_index("ix_job_turn", "job")
+    op.drop_index("ix_job_lease", "job")
+    op.create_index("ix_job_lease", "job", ["status", "lease_until"])
+    op.create_index("ix_job_claim", "job", ["status", "priority", "due_at"])
     for name, table, _on in INDEXES:
         op.drop_index(name, table)
     for table, added in columns().items():

@@ -1,0 +1,177 @@
+"""Why a job is not running yet, and its place in the queue."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from sqlmodel import col, func, literal, select
+
+from app.db.work import ReadSession
+from app.jobs import turns
+from app.jobs.models import Job
+from app.jobs.states import JobStatus
+from app.jobs.types import JobPriority, WaitKind
+
+LAST_POSITION = 1000
+"""What stands further behind is not counted: nobody needs to know it so well."""
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """Why a job is not running yet. position: 1 is the next to be taken up."""
+
+    kind: WaitKind
+    detail: str
+    position: int | None = None
+    until: datetime | None = None
+    job_id: UUID | None = None
+
+
+@dataclass(slots=True)
+class _Line:
+    """The jobs of one application that may be taken up, by their rank."""
+
+    running: int
+    limit: int | None
+    served_at: datetime
+    oldest: datetime
+    waiting: dict[int, int] = field(default_factory=dict)
+
+    @property
+    def stopped(self) -> bool:
+        return self.limit is not None and self.running >= self.limit
+
+    def level(self, rank: int) -> int:
+        """Return how many of it run when the first job of this rank has its turn."""
+        return self.running + self.before(rank)
+
+    def before(self, rank: int) -> int:
+        """Return how many jobs of a higher rank there are."""
+        return sum(count for other, count in self.waiting.items() if other > rank)
+
+
+async def waits(
+    session: ReadSession, job_ids: Sequence[UUID], *, ageing: timedelta
+) -> dict[UUID, Waiting | None]:
+    """Return why each of these jobs is not running yet, None where it runs or has ended."""
+    at = turns.moments(ageing)
+    unclaimed = col(Job.status).in_((JobStatus.NEW, JobStatus.PENDING))
+    jobs = (await session.exec(select(Job).where(col(Job.id).in_(job_ids), unclaimed))).all()
+    found = dict.fromkeys(job_ids) | {job.id: _reason(job, at["moment"]) for job in jobs}
+    queued = [job for job in jobs if found[job.id] is None]
+    lines = await _lines(session, at) if queued else {}
+    for job in queued:
+        found[job.id] = await _queued(session, job, lines, at)
+    return found
+
+
+def _reason(job: Job, moment: datetime) -> Waiting | None:
+    """Return what keeps a job from the queue, None where nothing does."""
+    if job.status is JobStatus.NEW:
+        detail = "The job has not been started."
+        return Waiting(WaitKind.START, detail, until=job.give_up_at)
+    if job.waits_for_job:
+        detail = "The job that it comes after has not ended."
+        return Waiting(WaitKind.DEPENDENCY, detail, job_id=job.execute_after_id)
+    if job.waits_for_data:
+        return Waiting(WaitKind.DATA, "Not all bytes of its documents are here yet.")
+    if job.due_at > moment:
+        return Waiting(WaitKind.RETRY, "It is tried again after a lost attempt.", until=job.due_at)
+    return None
+
+
+async def _queued(
+    session: ReadSession,
+    job: Job,
+    lines: dict[UUID, _Line],
+    at: dict[str, datetime],
+) -> Waiting:
+    line = lines.get(job.application_id)
+    if line is None:
+        return Waiting(WaitKind.QUEUE, "It waits for a worker.")  # taken up since it was read
+    if line.stopped:
+        detail = f"{line.running} jobs of its application run, which is the limit."
+        return Waiting(WaitKind.QUOTA, detail)
+    rank = _rank(job, at)
+    older = await _older(session, job, rank, at)
+    position = _position(line, list(lines.values()), rank, older)
+    known = older < LAST_POSITION and position <= LAST_POSITION
+    return Waiting(WaitKind.QUEUE, "It waits for a worker.", position if known else None)
+
+
+def _position(own: _Line, lines: list[_Line], rank: int, older: int) -> int:
+    """Return the place of a job of `own` that has `older` jobs of its rank and line before it.
+
+    It is the order in which workers take the jobs up where none ends meanwhile: each job that is
+    taken up makes its application wait until the others have as many.
+    """
+    level = own.level(rank) + older
+    ahead = own.before(rank) + older
+    for line in lines:
+        if line is own or line.stopped:
+            continue
+        first = _turn(line, rank) < _turn(own, rank)
+        rounds = level - line.level(rank) + first
+        ahead += line.before(rank) + min(max(rounds, 0), line.waiting.get(rank, 0))
+    return ahead + 1
+
+
+def _turn(line: _Line, rank: int) -> tuple[Any, ...]:
+    """Return what decides between applications of which equally many run by then."""
+    # Whoever runs more now has been served longer ago by the time the other one has caught up.
+    return (-line.level(rank), line.served_at, line.oldest)
+
+
+async def _lines(session: ReadSession, at: dict[str, datetime]) -> dict[UUID, _Line]:
+    rank = turns.rank(col(Job.priority), col(Job.queued_at)).label("rank")
+    counted = (
+        select(
+            col(Job.application_id).label("id"),
+            rank,
+            func.count().label("jobs"),
+            func.min(col(Job.queued_at)).label("oldest"),
+        )
+        .where(*turns.ready())
+        .group_by(col(Job.application_id), rank)
+        .subquery()
+    )
+    standing = turns.standings()
+    statement = select(standing, counted.c.rank, counted.c.jobs.label("waiting"), counted.c.oldest)
+    lines: dict[UUID, _Line] = {}
+    statement = statement.join(counted, counted.c.id == standing.c.id)
+    never = datetime.min.replace(tzinfo=UTC)
+    for row in await session.exec(statement, params=at):
+        line = lines.setdefault(
+            row.id, _Line(row.jobs, row.limit, row.served_at or never, row.oldest)
+        )
+        line.oldest = min(line.oldest, row.oldest)
+        line.waiting[row.rank] = row.waiting
+    return lines
+
+
+async def _older(session: ReadSession, job: Job, rank: int, at: dict[str, datetime]) -> int:
+    """Return how many jobs of the same line and rank come before, LAST_POSITION at most."""
+    before = (col(Job.queued_at) < job.queued_at) | (
+        (col(Job.queued_at) == job.queued_at) & (col(Job.id) < job.id)
+    )
+    rows = (
+        select(literal(1).label("one"))
+        .select_from(Job)
+        .where(
+            *turns.ready(),
+            col(Job.application_id) == job.application_id,
+            turns.rank(col(Job.priority), col(Job.queued_at)) == rank,
+            before,
+        )
+        .limit(LAST_POSITION)
+        .subquery()
+    )
+    return (await session.exec(select(func.count()).select_from(rows), params=at)).one()
+
+
+def _rank(job: Job, at: dict[str, datetime]) -> int:
+    queued_at = job.queued_at or at["moment"]
+    raised = (queued_at <= at["once"]) + (queued_at <= at["twice"])
+    return min(job.priority + raised, int(JobPriority.HIGH))
