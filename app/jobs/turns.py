@@ -17,6 +17,7 @@ from uuid import UUID
 from sqlalchemy import bindparam, literal_column, true, union_all
 from sqlalchemy.orm import aliased
 from sqlmodel import case, col, func, literal, select, text, update
+from sqlmodel.sql.sqltypes import UTCDateTime
 
 from app.accounts.models import Application
 from app.clock import now
@@ -130,15 +131,15 @@ def first_of_lines() -> Any:  # noqa: ANN401 - a select
             _first_of(line, Job.queued_at).label("queued_at"),
             priorities.c.priority,
             applications.c.jobs,
-            applications.c.served_at,
         )
+        .add_columns(applications.c.served_at)
         .select_from(applications.join(priorities, true()))
         .where(_room(applications.c))
         .subquery()
     )
     place = (lines.c.priority, lines.c.queued_at, lines.c.id)
     firsts = (
-        select(lines)
+        select(*lines.c)
         .where(lines.c.id.is_not(None))
         .order_by(*_order(lines.c, *place))
         .limit(FIRSTS)
@@ -182,7 +183,7 @@ def _room(standing: Any) -> Any:  # noqa: ANN401 - expressions
 
 
 def _at(name: str) -> Any:  # noqa: ANN401 - an expression
-    return bindparam(name, type_=col(Job.due_at).type)
+    return bindparam(name, type_=UTCDateTime())
 
 
 async def _serve(work: Work, application_id: UUID, moment: datetime) -> None:

@@ -121,7 +121,7 @@ def _position(own: _Line, lines: list[_Line], rank: int, older: int) -> int:
 def _turn(line: _Line, rank: int) -> tuple[Any, ...]:
     """Return what decides between applications of which equally many run by then."""
     # Whoever runs more now has been served longer ago by the time the other one has caught up.
-    return (-line.level(rank), line.served_at, line.oldest)
+    return (-line.level(rank), line.before(rank) > 0, line.served_at, line.oldest)
 
 
 async def _lines(session: ReadSession, at: dict[str, datetime]) -> dict[UUID, _Line]:
@@ -138,7 +138,9 @@ async def _lines(session: ReadSession, at: dict[str, datetime]) -> dict[UUID, _L
         .subquery()
     )
     standing = turns.standings()
-    statement = select(standing, counted.c.rank, counted.c.jobs.label("waiting"), counted.c.oldest)
+    statement: Any = select(
+        standing, counted.c.rank, counted.c.jobs.label("waiting"), counted.c.oldest
+    )
     lines: dict[UUID, _Line] = {}
     statement = statement.join(counted, counted.c.id == standing.c.id)
     never = datetime.min.replace(tzinfo=UTC)
