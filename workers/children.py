@@ -89,10 +89,10 @@ class Child:
             EOFError: the child closed its end, mostly by ending.
         """
         lengths = await self._exactly(frames.LENGTHS.size)
-        head_bytes, text_bytes = frames.LENGTHS.unpack(lengths)
-        allow(head_bytes, text_bytes)
+        head_bytes, content_bytes = frames.LENGTHS.unpack(lengths)
+        allow(head_bytes, content_bytes)
         head = await self._exactly(head_bytes)
-        return frames.decode(head, await self._exactly(text_bytes))
+        return frames.decode(head, await self._exactly(content_bytes))
 
     def kill(self) -> None:
         """Have the child killed; it is dead soon after, whatever it is doing."""

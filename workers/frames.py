@@ -1,23 +1,30 @@
 """What a sandboxed child tells the worker: how it is written, and how it is read without trust.
 
-A frame is two lengths, that many bytes of JSON, and that many bytes of UTF-8: the bodies of the
-segments one after the other. They travel apart from the JSON because a hostile child may send JSON
-that grows twentyfold when it is parsed; so only the JSON has to be small.
+A frame is two lengths, that many bytes of JSON, and that many bytes of content: the bodies of the
+segments in UTF-8 and the produced files, one after the other. They travel apart from the JSON
+because a hostile child may send JSON that grows twentyfold when it is parsed; so only the JSON has
+to be small.
 """
 
 import json
-import math
 import re
 import struct
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, NoReturn, TypeVar
+from typing import Any
 
 from app.errors import ErrorCode, Failure
-from app.jobs.results import Box, Issue, Page, Segment
+from app.jobs.results import (
+    PRODUCED_TYPES,
+    Box,
+    CategoryScore,
+    Issue,
+    Page,
+    Prediction,
+    ProducedFile,
+    Segment,
+)
 from app.jobs.types import Severity
-
-T = TypeVar("T")
+from workers import values
 
 NUL = "\\u0000"
 """As JSON writes it, where it is no backslash of the text itself."""
@@ -26,10 +33,9 @@ LENGTHS = struct.Struct("!II")
 OUT_OF_MEMORY_STATUS = 86
 
 MOST_PAGES = 1_000_000
-MOST_LISTED = 1_000_000
+MOST_FILE_BYTES = 2**40
 MESSAGE_CHARS = 1000
 NAME_CHARS = 1000
-DEEPEST = 50
 
 # A child may not claim what would be held against us, or have it run again for ever.
 CLAIMABLE = frozenset(ErrorCode) - {
@@ -73,15 +79,16 @@ def encode(frame: Frame) -> bytes:
     Raises:
         TypeError, ValueError: a number is not finite, or a checkpoint is not JSON.
     """
-    bodies: list[bytes] = []
+    contents: list[bytes] = []
     match frame:
         case Ready():
             value: dict[str, Any] = {"kind": "ready"}
         case Unready(reason=reason):
             value = {"kind": "unready", "reason": reason}
         case Page():
-            bodies = [_clean(part.body).encode(errors="replace") for part in frame.segments]
-            value = _page_value(frame, sizes=[len(body) for body in bodies])
+            contents = [_clean(part.body).encode(errors="replace") for part in frame.segments]
+            value = _page_value(frame, sizes=[len(body) for body in contents])
+            contents += [file.content for file in frame.files]
         case Failure(code=code, message=message):
             value = {"kind": "failed", "code": code, "message": message[:MESSAGE_CHARS]}
         case Done():
@@ -90,18 +97,18 @@ def encode(frame: Frame) -> bytes:
     if NUL in head:
         head = _json(_clean(value))
     head_bytes = head.encode(errors="replace")
-    lengths = LENGTHS.pack(len(head_bytes), sum(map(len, bodies)))
-    return b"".join([lengths, head_bytes, *bodies])
+    lengths = LENGTHS.pack(len(head_bytes), sum(map(len, contents)))
+    return b"".join([lengths, head_bytes, *contents])
 
 
-def decode(head: bytes | bytearray, text: bytes | bytearray) -> Frame:
+def decode(head: bytes | bytearray, content: bytes | bytearray) -> Frame:
     """Read what `encode` wrote, and nothing else.
 
     Raises:
         ProtocolBroken: anything is missing, left over, of another type or out of range.
     """
     try:
-        return _frame(json.loads(head.decode(), parse_constant=_not_finite), text)
+        return _frame(json.loads(head.decode(), parse_constant=values.not_finite), content)
     except (
         AttributeError,
         LookupError,
@@ -134,6 +141,10 @@ def _page_value(page: Page, *, sizes: list[int]) -> dict[str, Any]:
             [issue.code, issue.message, issue.page, issue.severity] for issue in page.issues
         ],
         "checkpoint": page.checkpoint,
+        "files": [
+            [len(file.content), file.media_type, file.page, file.offset] for file in page.files
+        ],
+        "prediction": None if page.prediction is None else page.prediction.to_json(),
     }
 
 
@@ -158,17 +169,17 @@ def _clean(value: Any) -> Any:  # noqa: ANN401 - what comes out is as it came in
     return value
 
 
-def _frame(value: dict[str, Any], text: bytes | bytearray) -> Frame:
+def _frame(value: dict[str, Any], content: bytes | bytearray) -> Frame:
     kind = value.pop("kind")
-    if text and kind != "page":
+    if content and kind != "page":
         raise ValueError
     match kind:
         case "ready":
             frame: Frame = Ready()
         case "unready":
-            frame = Unready(_text(value.pop("reason"), most=MESSAGE_CHARS))
+            frame = Unready(values.text(value.pop("reason"), most=MESSAGE_CHARS))
         case "page":
-            frame = _page(value, text)
+            frame = _page(value, content)
         case "failed":
             frame = _failure(value)
         case "done":
@@ -182,60 +193,75 @@ def _frame(value: dict[str, Any], text: bytes | bytearray) -> Frame:
 
 def _failure(value: dict[str, Any]) -> Failure:
     code = ErrorCode(value.pop("code"))
-    message = _text(value.pop("message"), most=MESSAGE_CHARS)
+    message = values.text(value.pop("message"), most=MESSAGE_CHARS)
     if code not in CLAIMABLE:
         raise ValueError
     return Failure(code, re.sub(r"[\x00-\x1f\x7f-\x9f]+", " ", message))
 
 
-def _page(value: dict[str, Any], text: bytes | bytearray) -> Page:
-    total = _whole(value.pop("total"), most=MOST_PAGES)
-    number = _whole(value.pop("number"), most=total)
-    bodies = _Bodies(text)
-    segments = _tuple(
-        value.pop("segments"), lambda part: _segment(part, bodies, number=number, total=total)
+def _page(value: dict[str, Any], content: bytes | bytearray) -> Page:
+    total = values.whole(value.pop("total"), most=MOST_PAGES)
+    number = values.whole(value.pop("number"), most=total)
+    contents = _Contents(content)
+    segments = values.each(
+        value.pop("segments"), lambda part: _segment(part, contents, number=number, total=total)
     )
-    if not bodies.used_up:
+    issues = values.each(value.pop("issues"), lambda issue: _issue(issue, total=total))
+    files = _files(value.pop("files"), contents, number=number)
+    if not contents.used_up:
         raise ValueError
-    issues = _tuple(value.pop("issues"), lambda issue: _issue(issue, total=total))
-    checkpoint = value.pop("checkpoint")
-    if not isinstance(checkpoint, dict):
+    return Page(
+        number=number,
+        total=total,
+        segments=segments,
+        issues=issues,
+        checkpoint=_checkpoint(value.pop("checkpoint")),
+        files=files,
+        prediction=_prediction(value.pop("prediction"), total=total),
+    )
+
+
+def _checkpoint(value: object) -> dict[str, Any]:
+    if not isinstance(value, dict):
         raise TypeError
     # A checkpoint comes with every page: what C code can rule out is not walked through in Python.
-    written = _json(checkpoint)
+    written = _json(value)
     written.encode()  # a lone surrogate gets through JSON, but into no database
     if NUL in written:
-        _check_json(checkpoint, depth=0)
-    return Page(number=number, total=total, segments=segments, issues=issues, checkpoint=checkpoint)
+        values.check_json(value, depth=0)
+    return value
 
 
-class _Bodies:
-    """The text of a frame, cut off piece by piece."""
+class _Contents:
+    """The content of a frame, cut off piece by piece."""
 
-    def __init__(self, text: bytes | bytearray) -> None:
-        self._text = memoryview(text)
+    def __init__(self, content: bytes | bytearray) -> None:
+        self._content = memoryview(content)
 
     @property
     def used_up(self) -> bool:
-        return not self._text
+        return not self._content
 
-    def cut(self, size_bytes: int) -> str:
-        body, self._text = self._text[:size_bytes], self._text[size_bytes:]
-        if len(body) != size_bytes:
+    def cut(self, size_bytes: int) -> memoryview:
+        piece, self._content = self._content[:size_bytes], self._content[size_bytes:]
+        if len(piece) != size_bytes:
             raise ValueError
-        return _text(str(body, "utf-8"), most=size_bytes)
+        return piece
 
 
-def _segment(value: object, bodies: _Bodies, *, number: int, total: int) -> Segment:
+def _segment(value: object, contents: _Contents, *, number: int, total: int) -> Segment:
     if not isinstance(value, dict):
         raise TypeError
+    body = contents.cut(values.whole(value.pop("body_bytes"), least=0, most=2**32))
     segment = Segment(
-        body=bodies.cut(_whole(value.pop("body_bytes"), least=0, most=2**32)),
-        page=_whole(value.pop("page"), most=number),
-        headings=_tuple(value.pop("headings"), lambda item: _text(item, most=MOST_LISTED)),
-        boxes=_tuple(value.pop("boxes"), lambda box: _box(box, total=total)),
+        body=values.text(str(body, "utf-8"), most=len(body)),
+        page=values.whole(value.pop("page"), most=number),
+        headings=values.each(
+            value.pop("headings"), lambda item: values.text(item, most=values.MOST_LISTED)
+        ),
+        boxes=values.each(value.pop("boxes"), lambda box: _box(box, total=total)),
         lang=_language(value.pop("lang")),
-        place=_text(value.pop("place"), most=NAME_CHARS),
+        place=values.text(value.pop("place"), most=NAME_CHARS),
     )
     if value:
         raise ValueError
@@ -243,19 +269,73 @@ def _segment(value: object, bodies: _Bodies, *, number: int, total: int) -> Segm
 
 
 def _box(value: object, *, total: int) -> Box:
-    page, *edges = _list(value)
-    x0, y0, x1, y1 = map(_finite, edges)
-    return Box(page=_whole(page, most=total), x0=x0, y0=y0, x1=x1, y1=y1)
+    page, *edges = values.listed(value)
+    x0, y0, x1, y1 = map(values.finite, edges)
+    return Box(page=values.whole(page, most=total), x0=x0, y0=y0, x1=x1, y1=y1)
 
 
 def _issue(value: object, *, total: int) -> Issue:
-    code, message, page, severity = _list(value)
+    code, message, page, severity = values.listed(value)
     return Issue(
-        code=_text(code, most=NAME_CHARS),
-        message=_text(message, most=MOST_LISTED),
-        page=None if page is None else _whole(page, most=total),
+        code=values.text(code, most=NAME_CHARS),
+        message=values.text(message, most=values.MOST_LISTED),
+        page=None if page is None else values.whole(page, most=total),
         severity=Severity(severity),
     )
+
+
+def _files(value: object, contents: _Contents, *, number: int) -> tuple[ProducedFile, ...]:
+    files = values.each(value, lambda file: _file(file, contents, number=number))
+    # Each makes a row: at most one picture of the page, and one piece of the whole.
+    if len({file.page for file in files}) != len(files):
+        raise ValueError
+    return files
+
+
+def _file(value: object, contents: _Contents, *, number: int) -> ProducedFile:
+    size_bytes, media_type, page, offset = values.listed(value)
+    if (
+        media_type not in PRODUCED_TYPES
+        or page not in (None, number)
+        or (page is None) == (offset is None)
+    ):
+        raise ValueError
+    return ProducedFile(
+        content=bytes(contents.cut(values.whole(size_bytes, least=0, most=2**32))),
+        media_type=media_type,
+        page=None if page is None else values.whole(page, most=number),
+        offset=None if offset is None else values.whole(offset, least=0, most=MOST_FILE_BYTES),
+    )
+
+
+def _prediction(value: object, *, total: int) -> Prediction | None:
+    if value is None:
+        return None
+    if not isinstance(value, dict):
+        raise TypeError
+    prediction = Prediction(
+        category=values.text(value.pop("category"), most=NAME_CHARS),
+        accuracy=values.share(value.pop("accuracy")),
+        score=values.share(value.pop("score")),
+        scores=values.each(value.pop("scores"), _category_score),
+        evidence_pages=values.each(
+            value.pop("evidencePages"), lambda page: values.whole(page, most=total)
+        ),
+    )
+    if value or prediction.category not in {each.category for each in prediction.scores}:
+        raise ValueError
+    return prediction
+
+
+def _category_score(value: object) -> CategoryScore:
+    if not isinstance(value, dict):
+        raise TypeError
+    score = CategoryScore(
+        values.text(value.pop("category"), most=NAME_CHARS), values.share(value.pop("score"))
+    )
+    if value:
+        raise ValueError
+    return score
 
 
 def _language(value: object) -> str | None:
@@ -263,56 +343,4 @@ def _language(value: object) -> str | None:
         return None
     if isinstance(value, str) and re.fullmatch("[a-z]{2,3}", value):
         return value
-    raise ValueError
-
-
-def _check_json(value: object, *, depth: int) -> None:
-    if depth > DEEPEST:
-        raise ValueError
-    match value:
-        case str():
-            _text(value, most=len(value))
-        case list():
-            for item in value:
-                _check_json(item, depth=depth + 1)
-        case dict():
-            for key, item in value.items():
-                _text(key, most=len(key))
-                _check_json(item, depth=depth + 1)
-        case float():
-            _finite(value)
-
-
-def _list(value: object) -> list[Any]:
-    if not isinstance(value, list) or len(value) > MOST_LISTED:
-        raise TypeError
-    return value
-
-
-def _tuple(value: object, read: Callable[[object], T]) -> tuple[T, ...]:
-    return tuple(read(item) for item in _list(value))
-
-
-def _text(value: object, *, most: int) -> str:
-    if not isinstance(value, str) or len(value) > most or "\0" in value:
-        raise ValueError
-    if not value.isascii():
-        value.encode()  # a lone surrogate gets through JSON, but into no database
-    return value
-
-
-def _whole(value: object, *, least: int = 1, most: int) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
-        raise ValueError
-    return value
-
-
-def _finite(value: object) -> float:
-    # A truth value is no number, though Python counts it as one.
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise ValueError
-    return float(value)
-
-
-def _not_finite(_name: str) -> NoReturn:
     raise ValueError

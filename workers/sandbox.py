@@ -44,7 +44,7 @@ class Limits:
     memory_bytes: address space of the child, about 260 MiB of which it has from the start.
     page_time: for one page, of the clock and of the processor; each page begins it anew. The clock
     runs only while the worker waits for the page, not while the page waits for the worker.
-    page_output_bytes: what one page may hand on; of that a quarter for all but the bodies.
+    page_output_bytes: what one page may hand on; of that a quarter for all but bodies and files.
     output_bytes: what the whole run may hand on.
     """
 
@@ -210,9 +210,9 @@ class Run:
             verdict = _verdict(await self._child.last_words(), self._limits)
         raise self._failed(verdict.code, verdict.message)
 
-    def _allow(self, head_bytes: int, text_bytes: int) -> None:
+    def _allow(self, head_bytes: int, content_bytes: int) -> None:
         """Refuse a frame that is too large, before any of it is read."""
-        size_bytes = head_bytes + text_bytes
+        size_bytes = head_bytes + content_bytes
         most = self._limits.page_output_bytes
         if size_bytes > most or head_bytes > max(most // 4, 64 * 1024):
             raise self._failed(ErrorCode.TOO_LARGE, f"A page gave more than {most:,} bytes.")

@@ -66,11 +66,72 @@ def severity_of(issue: dict[str, Any]) -> Severity:
 
 
 @dataclass(frozen=True, slots=True)
+class ProducedFile:
+    """A file that is made of a document, or a piece of one.
+
+    media_type: one of PRODUCED_TYPES.
+    page: the page it was made of; None where it was made of all of them.
+    offset: None for a whole file. Else this is a piece of the one file that is made of the whole
+    document: the byte of it at which the piece begins. That file ends with the document.
+    """
+
+    content: bytes
+    media_type: str
+    page: int | None = None
+    offset: int | None = None
+
+
+PRODUCED_TYPES = {
+    "text/plain": "txt",
+    "image/png": "png",
+    "image/jpeg": "jpg",
+    "image/webp": "webp",
+}
+"""What can be made of documents, and the extension it gets."""
+
+
+@dataclass(frozen=True, slots=True)
+class CategoryScore:
+    """How well a category fits: 0 to 1."""
+
+    category: str
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """Which of the given categories a document belongs to.
+
+    category: the best of `scores`, which are all categories, best first.
+    accuracy: the chance that the category is right, 0 to 1. score: how well it fits, by itself.
+    evidence_pages: the pages that speak for it, the most telling first.
+    """
+
+    category: str
+    accuracy: float
+    score: float
+    scores: tuple[CategoryScore, ...]
+    evidence_pages: tuple[int, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as rules and callbacks see it."""
+        return {
+            "category": self.category,
+            "accuracy": self.accuracy,
+            "score": self.score,
+            "scores": [{"category": each.category, "score": each.score} for each in self.scores],
+            "evidencePages": list(self.evidence_pages),
+        }
+
+
+@dataclass(frozen=True, slots=True)
 class Page:
     """One finished page, and all that is needed to go on after it.
 
     number: 1 is the first page. total: pages of the document.
     segments: those that ended with this page, never revised later.
+    files: at most a picture of this page and a piece of the file made of the whole document.
+    prediction: with the last page of a document that was sorted into a category.
     checkpoint: JSON value, small (the open tail, the heading path). A run that is given the
     checkpoint of page n goes on with page n + 1 and hands on what an unbroken run would have.
     """
@@ -80,6 +141,8 @@ class Page:
     segments: tuple[Segment, ...] = ()
     issues: tuple[Issue, ...] = ()
     checkpoint: dict[str, Any] = field(default_factory=dict)
+    files: tuple[ProducedFile, ...] = ()
+    prediction: Prediction | None = None
 
 
 Emit = Callable[[Page], None]

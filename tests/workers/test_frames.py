@@ -3,7 +3,15 @@ import json
 import pytest
 
 from app.errors import ErrorCode, Failure
-from app.jobs.results import Box, Issue, Page, Segment
+from app.jobs.results import (
+    Box,
+    CategoryScore,
+    Issue,
+    Page,
+    Prediction,
+    ProducedFile,
+    Segment,
+)
 from app.jobs.types import Severity
 from workers.frames import LENGTHS, Done, Frame, ProtocolBroken, Ready, Unready, decode, encode
 
@@ -22,6 +30,15 @@ PAGE = {
     "segments": [SEGMENT],
     "issues": [["ODD", "Odd.", None, "WARNING"]],
     "checkpoint": {},
+    "files": [[3, "image/png", 1, None]],
+    "prediction": None,
+}
+PREDICTION = {
+    "category": "a",
+    "accuracy": 0.5,
+    "score": 1,
+    "scores": [{"category": "a", "score": 1}],
+    "evidencePages": [1],
 }
 
 
@@ -49,6 +66,13 @@ def read(frame: bytes) -> Frame:
             ),
             issues=(Issue("ODD", "Odd.", 2), Issue("FINE", "Fine.", severity=Severity.INFO)),
             checkpoint={"tail": "C:\\users ü", "deep": [{"a": None, "b": [1, 2.5, True]}]},
+            files=(
+                ProducedFile(b"\0\xff", "image/webp", page=2),
+                ProducedFile("ü".encode(), "text/plain", offset=0),
+            ),
+            prediction=Prediction(
+                "ü", 0.25, 0.5, (CategoryScore("ü", 0.5), CategoryScore("b", 0.0)), (2, 1)
+            ),
         ),
     ],
 )
@@ -71,7 +95,7 @@ def test_a_number_that_is_not_finite_is_not_written(number: float) -> None:
 
 
 def test_a_page_of_the_examples_is_good() -> None:
-    assert isinstance(decode(json.dumps(PAGE).encode(), b"ab"), Page)
+    assert isinstance(decode(json.dumps(PAGE).encode(), b"ab\0\xff\0"), Page)
 
 
 @pytest.mark.parametrize(
@@ -114,6 +138,25 @@ def test_a_page_of_the_examples_is_good() -> None:
         {"issues": [[1, "Odd.", None, "INFO"]]},
         {"issues": [["ODD", "Odd.", None, "FATAL"]]},
         {"issues": [["ODD", "Odd.", None, None]]},
+        {"files": None},
+        {"files": [[2, "image/png", 1, None]]},
+        {"files": [[4, "image/png", 1, None]]},
+        {"files": [[3, "text/html", 1, None]]},
+        {"files": [[3, [], 1, None]]},
+        {"files": [[3, "image/png", 2, None]]},
+        {"files": [[3, "image/png", True, None]]},
+        {"files": [[3, "image/png", None, None]]},
+        {"files": [[3, "image/png", 1, 0]]},
+        {"files": [[3, "text/plain", None, -1]]},
+        {"files": [[1, "image/png", 1, None], [2, "image/png", 1, None]]},
+        {"prediction": {}},
+        {"prediction": {**PREDICTION, "more": 1}},
+        {"prediction": {**PREDICTION, "category": "b"}},
+        {"prediction": {**PREDICTION, "accuracy": 1.1}},
+        {"prediction": {**PREDICTION, "score": True}},
+        {"prediction": {**PREDICTION, "scores": [["a", 1]]}},
+        {"prediction": {**PREDICTION, "scores": [{"category": "a", "score": 1, "more": 1}]}},
+        {"prediction": {**PREDICTION, "evidencePages": [3]}},
         {"checkpoint": []},
         {"checkpoint": {"a": "\ud800"}},
         {"checkpoint": {"\0": 1}},
@@ -123,7 +166,7 @@ def test_a_page_of_the_examples_is_good() -> None:
 )
 def test_a_page_is_refused_that_an_unharmed_child_would_not_send(change: dict[str, object]) -> None:
     with pytest.raises(ProtocolBroken):
-        decode(json.dumps({**PAGE, **change}).encode(), b"ab")
+        decode(json.dumps({**PAGE, **change}).encode(), b"ab\0\xff\0")
 
 
 @pytest.mark.parametrize("missing", sorted(PAGE))
@@ -131,7 +174,7 @@ def test_a_page_is_refused_that_lacks_a_part(missing: str) -> None:
     page = {name: value for name, value in PAGE.items() if name != missing}
 
     with pytest.raises(ProtocolBroken):
-        decode(json.dumps(page).encode(), b"ab")
+        decode(json.dumps(page).encode(), b"ab\0\xff\0")
 
 
 @pytest.mark.parametrize(
