@@ -43,6 +43,9 @@ Processor = Callable[..., None]
 
 PROCESSORS: dict[str, tuple[str, Options]] = {
     "SEGMENT": ("workers.processors.segment:segment", partial(task_of, JobType.SEGMENT)),
+    "PREDICT": ("workers.processors.predict:predict", partial(task_of, JobType.PREDICT)),
+    "PDF_IMAGES": ("workers.processors.pictures:pdf_images", partial(task_of, JobType.PDF_IMAGES)),
+    "TRANSFORM": ("workers.processors.transform:transform", partial(task_of, JobType.TRANSFORM)),
 }
 """For each type of job the function that does it, and what reads its options from JSON.
 

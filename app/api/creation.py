@@ -26,7 +26,7 @@ from app.api.vocabulary import JobPriority, Scope
 from app.db.work import Work
 from app.errors import AppError, FieldError
 from app.errors import InvalidInput as BadInput
-from app.jobs import creation, idempotency, models, options
+from app.jobs import checks, creation, idempotency, models
 from app.jobs.creation import GivenDocument, JobRequest
 from app.jobs.idempotency import Fingerprint
 
@@ -220,7 +220,7 @@ def _request(context: Context, input: CreateJobInput) -> JobRequest:
     if asked is None or asked.value is None:
         raise BadInput(FieldError(("task",), "A task names one kind of work.", "missing"))
     task = asked.value.options()
-    options.check(task)
+    checks.check(task)
     longest_run = round(settings.max_job_timeout.total_seconds())
     timeout = _seconds(input.timeout_seconds, "timeoutSeconds", 1, longest_run)
     wait = _seconds(input.queue_timeout_seconds, "queueTimeoutSeconds", 1, MAX_QUEUE_SECONDS)

@@ -22,7 +22,7 @@ from app.jobs import events, queries
 from app.jobs.commands import find
 from app.jobs.events import Note
 from app.jobs.models import Job, JobDocument
-from app.jobs.options import Task, to_json, type_of
+from app.jobs.options import Task, resolved, to_json, type_of
 from app.jobs.queue import Doorbell
 from app.jobs.states import JobStatus
 from app.jobs.types import EventKind, JobPriority
@@ -200,7 +200,7 @@ def _row(request: JobRequest, application: Application, caller: Caller) -> Job:
         group_id=request.group_id,
         type=type,
         status=JobStatus.PENDING if request.start else JobStatus.NEW,
-        settings=to_json(request.task),
+        settings=to_json(resolved(request.task)),
         workflow=request.workflow,
         profile=request.profile,
         options=[dict(option) for option in request.options],

@@ -1,12 +1,10 @@
 """What each type of job can be asked for: one definition, from the API to the processors."""
 
-import re
-from dataclasses import asdict, dataclass, field, is_dataclass
+from dataclasses import asdict, dataclass, field, is_dataclass, replace
 from enum import Enum, StrEnum
 from types import NoneType, UnionType
 from typing import Any, get_args, get_origin, get_type_hints
 
-from app.errors import FieldError, InvalidInput, UnsupportedFeature
 from app.jobs.types import JobType
 
 
@@ -22,6 +20,39 @@ class OcrBackend(StrEnum):
 
     TESSERACT = "TESSERACT"
     RAPIDOCR = "RAPIDOCR"
+
+
+class ImageFormat(StrEnum):
+    """How a picture is written."""
+
+    PNG = "PNG"
+    JPEG = "JPEG"
+    WEBP = "WEBP"
+
+
+class SplitBy(StrEnum):
+    """What the size of a part is counted in."""
+
+    PAGES = "PAGES"
+    WORDS = "WORDS"
+
+
+class TransformOutput(StrEnum):
+    """What a document is made into."""
+
+    TEXT = "TEXT"
+    TEXT_TREE = "TEXT_TREE"
+    MARKDOWN = "MARKDOWN"
+    HTML = "HTML"
+    PDF = "PDF"
+    SEARCHABLE_PDF = "SEARCHABLE_PDF"
+    PDFA = "PDFA"
+    IMAGE = "IMAGE"
+    MERGE = "MERGE"
+    SPLIT = "SPLIT"
+    AUTOROTATE = "AUTOROTATE"
+    TRIM = "TRIM"
+    REDACTED_PDF = "REDACTED_PDF"
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,16 +112,68 @@ class DocumentOptions:
 
 NOTHING_GIVEN = DocumentOptions()
 
-MIN_SEGMENT_CHARS, MAX_SEGMENT_CHARS = 100, 100_000
-MAX_TAGS_A_SEGMENT = 20
-MAX_DOC_TYPE_CHARS = 255
-_UNSTORABLE = re.compile(r"[\x00\ud800-\udfff]")  # NUL, and halves of characters
+
+@dataclass(frozen=True, slots=True)
+class PredictOptions:
+    """Sort documents into categories of your own, which need no examples."""
+
+    categories: tuple[Category, ...] = field(
+        metadata={"help": "The categories to choose from: 1 to 100."}
+    )
 
 
-Task = SegmentOptions
+@dataclass(frozen=True, slots=True)
+class PdfImagesOptions:
+    """Make a picture of each page of a PDF."""
+
+    dpi: int = field(default=150, metadata={"help": "Dots per inch: 36 to 600."})
+    format: ImageFormat = field(
+        default=ImageFormat.PNG, metadata={"help": "How the picture is written."}
+    )
+    quality: int = field(
+        default=75, metadata={"help": "1 to 100; PNG, which loses nothing, has no use for it."}
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class TransformOptions:
+    """Make other files of documents. A field that the output has no use for is refused."""
+
+    output: TransformOutput = field(metadata={"help": "What to make."})
+    dpi: int | None = field(
+        default=None, metadata={"help": "Of IMAGE: dots per inch, 36 to 600; 150 when left out."}
+    )
+    format: ImageFormat | None = field(
+        default=None, metadata={"help": "Of IMAGE: how it is written; PNG when left out."}
+    )
+    quality: int | None = field(
+        default=None, metadata={"help": "Of IMAGE: 1 to 100, 75 when left out; not for PNG."}
+    )
+    split_by: SplitBy | None = field(
+        default=None, metadata={"help": "Of SPLIT: what the size of a part is counted in."}
+    )
+    split_size: int | None = field(default=None, metadata={"help": "Of SPLIT: size of a part."})
+    pdfa_level: str | None = field(default=None, metadata={"help": "Of PDFA: the standard."})
+    ocr_backend: OcrBackend | None = field(
+        default=None, metadata={"help": "Of texts and SEARCHABLE_PDF: the OCR program."}
+    )
+    languages: tuple[str, ...] | None = field(
+        default=None, metadata={"help": "Of texts and SEARCHABLE_PDF: what OCR is to read."}
+    )
+    entities: tuple[str, ...] | None = field(
+        default=None, metadata={"help": "Of REDACTED_PDF: what is blacked out."}
+    )
+
+
+Task = SegmentOptions | PredictOptions | PdfImagesOptions | TransformOptions
 """What one job is asked for: the options of its type."""
 
-TASKS: dict[JobType, type[Task]] = {JobType.SEGMENT: SegmentOptions}
+TASKS: dict[JobType, type[Task]] = {
+    JobType.SEGMENT: SegmentOptions,
+    JobType.PREDICT: PredictOptions,
+    JobType.PDF_IMAGES: PdfImagesOptions,
+    JobType.TRANSFORM: TransformOptions,
+}
 
 
 def type_of(task: Task) -> JobType:
@@ -98,51 +181,17 @@ def type_of(task: Task) -> JobType:
     return next(type for type, kind in TASKS.items() if isinstance(task, kind))
 
 
-def check(options: Task) -> None:
-    """Do nothing where these options can be worked with.
-
-    Raises:
-        InvalidInput: a value is out of range.
-        UnsupportedFeature: a value asks for work that this service cannot do.
-    """
-    errors = []
-    if not MIN_SEGMENT_CHARS <= options.max_size <= MAX_SEGMENT_CHARS:
-        message = f"maxSize must be {MIN_SEGMENT_CHARS} to {MAX_SEGMENT_CHARS} characters."
-        errors.append(FieldError(("task", "segment", "maxSize"), message, "out_of_range"))
-    if not 0 <= options.max_tags <= MAX_TAGS_A_SEGMENT:
-        message = f"maxTags must be 0 to {MAX_TAGS_A_SEGMENT}."
-        errors.append(FieldError(("task", "segment", "maxTags"), message, "out_of_range"))
-    if len(options.doc_type) > MAX_DOC_TYPE_CHARS or _UNSTORABLE.search(options.doc_type):
-        message = f"docType has at most {MAX_DOC_TYPE_CHARS} characters, NUL not among them."
-        errors.append(FieldError(("task", "segment", "docType"), message, "string_length"))
-    if errors:
-        raise InvalidInput(*errors)
-    missing = _unsupported(options)
-    if missing:
-        raise UnsupportedFeature(
-            *(
-                FieldError(
-                    ("task", "segment", name),
-                    f"{name}: {what} is not available here.",
-                    "unsupported",
-                )
-                for name, what in missing.items()
-            )
-        )
-
-
-def _unsupported(options: SegmentOptions) -> dict[str, str]:
-    asked = {
-        "processImages": options.process_images and "reading text in pictures",
-        "enableOcr": options.enable_ocr and "OCR",
-        "forceFullPageOcr": options.force_full_page_ocr and "OCR",
-        "ocrBackend": options.ocr_backend is not None and "OCR",
-        "useTags": bool(options.use_tags) and "tagging",
-        "tagDescriptions": bool(options.tag_descriptions) and "tagging",
-        "pdfParsingBackend": options.pdf_parsing_backend is PdfBackend.PYMUPDF_LAYOUT
-        and "the layout model",
-    }
-    return {name: what for name, what in asked.items() if isinstance(what, str)}
+def resolved(task: Task) -> Task:
+    """Return the task with the defaults that depend on what is asked for."""
+    if not isinstance(task, TransformOptions) or task.output is not TransformOutput.IMAGE:
+        return task
+    given = PdfImagesOptions()
+    return replace(
+        task,
+        dpi=task.dpi or given.dpi,
+        format=task.format or given.format,
+        quality=task.quality or given.quality,
+    )
 
 
 def to_json(task: Task) -> dict[str, Any]:

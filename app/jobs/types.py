@@ -7,6 +7,9 @@ class JobType(StrEnum):
     """What a job does."""
 
     SEGMENT = "SEGMENT"
+    PREDICT = "PREDICT"
+    PDF_IMAGES = "PDF_IMAGES"
+    TRANSFORM = "TRANSFORM"
 
 
 class JobOutcome(StrEnum):

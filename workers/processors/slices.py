@@ -1,8 +1,11 @@
 """Formats without pages: slices of the source let progress show, and keep memory flat."""
 
 from collections.abc import Iterator
+from typing import TypeVar
 
 from workers.processors.elements import Element
+
+T = TypeVar("T")
 
 SLICE_BYTES = 1 << 16
 
@@ -14,16 +17,16 @@ def total(size_bytes: int) -> int:
     return max(1, -(-size_bytes // SLICE_BYTES))
 
 
-def slices(elements: Iterator[Located], count: int) -> Iterator[list[Element]]:
-    """Yield `count` lists of elements, by where they begin in the source."""
-    held: list[Element] = []
+def slices(parts: Iterator[tuple[int, T]], count: int) -> Iterator[list[T]]:
+    """Yield `count` lists of parts, by where they begin in the source."""
+    held: list[T] = []
     at = 0
-    for offset, element in elements:
+    for offset, part in parts:
         while at < count - 1 and offset >= (at + 1) * SLICE_BYTES:
             yield held
             held = []
             at += 1
-        held.append(element)
+        held.append(part)
     while at < count:
         yield held
         held = []
