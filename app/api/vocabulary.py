@@ -83,7 +83,12 @@ word(
     "How a finished job ended. SUCCESS: all of it was done. WARNING: done, but a document failed "
     "or there is something to tell. ERROR: it failed or was canceled.",
 )
-word(JobType, "What a job does. SEGMENT: cut documents into pieces that make sense by themselves.")
+word(
+    JobType,
+    "What a job does. SEGMENT: cut documents into pieces that make sense by themselves. PREDICT: "
+    "sort them into categories. PDF_IMAGES: make a picture of each page. TRANSFORM: make other "
+    "files of them.",
+)
 word(JobPriority, "Which jobs are taken up first.")
 word(
     DocumentStatus,

@@ -117,9 +117,8 @@ def test_what_is_no_pdf_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_password_opens_a_locked_pdf(tmp_path: Path) -> None:
-    document = pymupdf.open(paper(tmp_path, pages=1))
-    locked = tmp_path / "locked.pdf"
-    document.save(locked, encryption=pymupdf.PDF_ENCRYPT_AES_256, user_pw="open")
+    words = {"user_password": "open", "owner_password": "own"}
+    locked = Paper().save(tmp_path, **words)
     pages: list[Page] = []
 
     pdf_images(

@@ -74,9 +74,7 @@ def test_other_formats_become_text(
 
 
 def test_the_chapters_of_an_epub_follow_each_other(tmp_path: Path) -> None:
-    source = epub(
-        tmp_path, {"1.xhtml": "<h1>One</h1><p>First.</p>", "2.xhtml": "<p>Second.</p>"}
-    )
+    source = epub(tmp_path, {"1.xhtml": "<h1>One</h1><p>First.</p>", "2.xhtml": "<p>Second.</p>"})
 
     assert text_of(run(source, EPUB)) == "One\n\nFirst.\n\nSecond.\n"
 
