@@ -4,20 +4,23 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from datetime import timedelta
 from typing import Any
+from uuid import UUID
 
 from sqlalchemy.exc import SQLAlchemyError
 
 from app import logs
 from app.clock import now
-from app.db.work import reading, transaction, unbroken
-from app.errors import ErrorCode, Failure, ProcessingFailed, StoreUnavailable
-from app.jobs import recording, runs
+from app.db.work import Work, reading, transaction, unbroken
+from app.errors import ErrorCode, Failure, ProcessingFailed, StorageFull, StoreUnavailable
+from app.jobs import attachments, recording, runs
+from app.jobs.attachments import Written
 from app.jobs.results import Page
 from app.jobs.runs import Run, RunDocument, RunLost
 from app.jobs.states import OPEN
+from workers import results
 from workers.context import WorkerContext
 from workers.sandbox import SandboxUnavailable
 
@@ -148,10 +151,17 @@ async def _look(context: WorkerContext, run: Run) -> None:
 
 
 async def _documents(context: WorkerContext, run: Run) -> None:
+    await results.catch_up(context, run)
     for document in [each for each in run.documents if each.status in OPEN]:
         recorder = Recorder(context, run, document)
         failure = await _document(context, run, document, recorder)
-        await unbroken(recorder.end(failure))
+        if failure is not None:
+            await unbroken(recorder.end(failure))
+            continue
+        keys = await unbroken(recorder.pages_done())
+        async with results.expected(context, keys):
+            files = await results.write(context, run, document, keys)
+            await unbroken(recorder.end(None, files))
 
 
 async def _document(
@@ -211,13 +221,22 @@ class Recorder:
                 coming.cancel()
                 await asyncio.gather(coming, return_exceptions=True)
 
-    async def end(self, failure: Failure | None) -> None:
+    async def pages_done(self) -> list[UUID]:
+        """Write what is left; return the keys for the files with what came of the document."""
+        async with transaction(self._context.database) as work:
+            await self._record(work)
+            keys = attachments.expect(work, files=results.FILES)
+        self._pages = []
+        return keys
+
+    async def end(self, failure: Failure | None, files: Sequence[Written] = ()) -> None:
         """Write what is left, the fate of the document and, after the last one, of the job."""
         context, run = self._context, self._run
         async with transaction(context.database) as work:
-            if self._pages:
-                await recording.record_pages(work, context.bell, run, self._document, self._pages)
-            await recording.end_document(work, context.bell, run, self._document, failure)
+            await self._record(work)
+            await recording.end_document(
+                work, context.bell, run, self._document, failure, results=files
+            )
             if not any(each.status in OPEN for each in run.documents):
                 await recording.finish(work, context.bell, run)
 
@@ -229,13 +248,15 @@ class Recorder:
     async def _write(self) -> None:
         if self._pages:
             self._shown = self._shown or self._first_segments
-            context = self._context
-            async with transaction(context.database) as work:
-                await recording.record_pages(
-                    work, context.bell, self._run, self._document, self._pages
-                )
+            async with transaction(self._context.database) as work:
+                await self._record(work)
             self._pages = []
         self._write_at = time.monotonic() + WRITE_SECONDS
+
+    async def _record(self, work: Work) -> None:
+        if self._pages:
+            bell = self._context.bell
+            await recording.record_pages(work, bell, self._run, self._document, self._pages)
 
 
 async def _give_back(context: WorkerContext, run: Run) -> None:
@@ -248,7 +269,7 @@ async def _give_back(context: WorkerContext, run: Run) -> None:
 def _failure(error: Exception) -> Failure:
     """Say what went wrong by no fault of a document."""
     match error:
-        case StoreUnavailable():
+        case StoreUnavailable() | StorageFull():
             return Failure(ErrorCode.EXTERNAL, str(error))
         case SandboxUnavailable():
             return Failure(ErrorCode.INTERNAL, "The sandbox was lost.")

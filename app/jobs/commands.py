@@ -14,9 +14,9 @@ from app.documents import commands as documents
 from app.documents.models import Document, DocumentStatus
 from app.documents.store import Store
 from app.errors import NotFound
-from app.jobs import events
+from app.jobs import attachments, events
 from app.jobs.events import Note
-from app.jobs.models import Attachment, Job, JobDocument
+from app.jobs.models import Job, JobDocument
 from app.jobs.queue import Doorbell
 from app.jobs.states import OPEN, JobStatus
 from app.jobs.types import EventKind, JobOutcome
@@ -89,10 +89,7 @@ async def delete(
     job = await find(work, caller=caller, job_id=job_id)
     canceled = await _cancel(work, bell, job_id)
     gone = Deleted(job.status, canceled_first=canceled is not None, job_ids=[job.id])
-    attachments = await work.session.exec(select(Attachment).where(Attachment.job_id == job_id))
-    for attachment in attachments:
-        gone.freed_bytes += attachment.size
-        await documents.remove_file(work, attachment.id, store=store)
+    gone.freed_bytes += await attachments.remove(work, job_id=job_id, store=store)
     doomed = await _documents_of(work, job_id)
     await events.last(work, bell, job)
     await work.session.delete(job)

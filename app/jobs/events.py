@@ -1,7 +1,8 @@
 """The event log of a job, and the one function that moves a job from state to state.
 
 Both live here because they are one write: a change of a job and the event that tells of it are the
-same commit, and the number of the event is given out under the lock that the change took.
+same commit, and the number of the event is given out under the lock that the change took. So is the
+log of a job that has ended: no end of a job is without it.
 """
 
 import logging
@@ -18,6 +19,7 @@ from app.clock import now
 from app.db import pages
 from app.db.work import ReadSession, Work
 from app.errors import InvalidCursor
+from app.jobs import log
 from app.jobs.models import Job, JobEvent
 from app.jobs.queue import Doorbell
 from app.jobs.states import FINISHED, JobStatus, sources
@@ -34,6 +36,7 @@ class Note:
     message: str | None = None
     severity: Severity | None = None
     document_id: UUID | None = None
+    attachment_id: UUID | None = None
 
 
 async def change(
@@ -73,8 +76,11 @@ async def move(
     if to is not JobStatus.PROCESSING:
         values |= {"lease_until": None, "worker_id": None}
     job = await _write(work, bell, conditions, fence, note, values)
-    if job is not None:
-        work.after_commit(partial(_log, job_id, to))
+    if job is None:
+        return None
+    work.after_commit(partial(_log, job_id, to))
+    if to in FINISHED:
+        await log.attach(work, job)
     return job
 
 
@@ -179,4 +185,5 @@ def _event(job: Job, note: Note) -> JobEvent:
         message=note.message,
         severity=note.severity,
         document_id=note.document_id,
+        attachment_id=note.attachment_id,
     )

@@ -206,13 +206,18 @@ class Segment(SQLModel, table=True):
 
 
 class Attachment(SQLModel, table=True):
-    """A file that belongs to a job: result, log, report. Its bytes are stored under its id."""
+    """A file that belongs to a job: result, log, report. Its bytes are stored under its id.
+
+    A log has none: it is rendered from the events.
+    """
 
     __table_args__ = (CheckConstraint(f"type IN ({words(AttachmentType)})", name="type_known"),)
 
     id: UUID = Field(default_factory=new_id, primary_key=True)
     job_id: UUID = Field(foreign_key="job.id", index=True, ondelete="CASCADE")
-    document_id: UUID | None = Field(default=None, foreign_key="document.id", ondelete="SET NULL")
+    document_id: UUID | None = Field(
+        default=None, foreign_key="document.id", ondelete="SET NULL", index=True
+    )
     type: AttachmentType = Field(sa_type=Word(AttachmentType))
     filename: str = Field(max_length=255)
     mime_type: str = Field(max_length=255)

@@ -17,7 +17,8 @@ from app.db.columns import new_id
 from app.db.work import Work
 from app.documents.models import Document
 from app.errors import ErrorCode, Failure
-from app.jobs import runs
+from app.jobs import attachments, issues, runs
+from app.jobs.attachments import Written
 from app.jobs.events import Note
 from app.jobs.models import Job, JobDocument, Segment
 from app.jobs.queue import Doorbell
@@ -25,9 +26,6 @@ from app.jobs.results import Page, severity_of
 from app.jobs.runs import Run, RunDocument, RunLost
 from app.jobs.states import FINISHED, OPEN, JobStatus
 from app.jobs.types import EventKind, JobOutcome, Severity
-
-MAX_ISSUES = 100
-"""Issues kept of one document: a broken file of 10,000 pages tells nothing new after those."""
 
 
 async def record_pages(
@@ -56,24 +54,34 @@ async def record_pages(
     await _store_segments(work, run, document, pages)
     row = await work.session.get_one(JobDocument, (run.job_id, document.id))
     found = [issue.to_json() for page in pages for issue in page.issues]
-    row.issues = (row.issues + found)[:MAX_ISSUES]
+    before, row.issues = row.issues, issues.most(row.issues + found)
     _copy(document, row)
     await work.session.flush()
+    for note in issues.news(before, row.issues, document.id):
+        await runs.change(work, bell, run, note)
 
 
 async def end_document(
-    work: Work, bell: Doorbell, run: Run, document: RunDocument, failure: Failure | None
+    work: Work,
+    bell: Doorbell,
+    run: Run,
+    document: RunDocument,
+    failure: Failure | None,
+    *,
+    results: Sequence[Written] = (),
 ) -> None:
-    """Note the fate of one document: done, or failed for this reason.
+    """Note the fate of one document: done, with these files, or failed for this reason.
 
     Raises:
         RunLost: the job is no longer this run's.
+        GivenUp: the files took too long.
     """
     document.status = JobStatus.COMPLETED if failure is None else JobStatus.FAILED
     document.checkpoint = None
     run.progress = max(run.progress, _percent(run))
     message = f"{document.filename!r} is done." if failure is None else failure.message
     severity = Severity.INFO if failure is None else Severity.ERROR
+    # First the job, as above.
     await runs.change(
         work,
         bell,
@@ -82,6 +90,8 @@ async def end_document(
         progress=run.progress,
     )
     row = await work.session.get_one(JobDocument, (run.job_id, document.id))
+    if (note := issues.summary(row.issues, document.id)) is not None:
+        await runs.change(work, bell, run, note)
     row.failure_code = None if failure is None else failure.code
     row.failure_message = None if failure is None else failure.message
     _copy(document, row)
@@ -92,6 +102,23 @@ async def end_document(
             .values(media_length=document.pages_total)
         )
     await work.session.flush()
+    if results:
+        await keep_results(work, bell, run, document, results)
+
+
+async def keep_results(
+    work: Work, bell: Doorbell, run: Run, document: RunDocument, results: Sequence[Written]
+) -> None:
+    """Make files with what came of a document attachments of the job, and tell of the first.
+
+    Raises:
+        RunLost: the job is no longer this run's.
+        GivenUp: the files took too long.
+    """
+    text = f"The result of {document.filename!r} is there."
+    note = Note(EventKind.RESULT, text, Severity.INFO, document.id, results[0].key)
+    await runs.change(work, bell, run, note)
+    await attachments.keep(work, results, job_id=run.job_id, document_id=document.id)
 
 
 async def finish(work: Work, bell: Doorbell, run: Run) -> None:

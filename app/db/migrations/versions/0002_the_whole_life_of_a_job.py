@@ -46,6 +46,7 @@ def columns() -> dict[str, tuple[sa.Column[object], ...]]:
 
 
 INDEXES = (
+    ("ix_attachment_document_id", "attachment", ["document_id"]),
     ("ix_document_expires_at", "document", ["expires_at"]),
     ("ix_file_removal_due_at", "file_removal", ["due_at"]),
     ("ix_job_execute_after_id", "job", ["execute_after_id"]),

@@ -1,0 +1,187 @@
+"""Files that belong to jobs: their rows, and bytes that get a row only once all of them are there.
+
+Bytes are written before their row is, outside of any transaction. Meanwhile a FileRemoval that is
+due later stands for them; `keep` takes it away in the commit that adds the row. Whatever stops the
+work before that leaves bytes that the sweep removes.
+"""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from uuid import UUID
+
+from sqlmodel import col, delete, func, select
+
+from app.accounts.caller import Caller
+from app.clock import now
+from app.db.columns import new_id
+from app.db.pages import PageRequest, cursor_of, id_of
+from app.db.work import ReadSession, Work
+from app.documents import commands as documents
+from app.documents.models import FileRemoval
+from app.documents.store import Store
+from app.jobs.models import Attachment, Job
+from app.jobs.types import AttachmentType
+
+WRITING_TIME = timedelta(hours=1)
+"""Bytes that take longer to write are given up."""
+STORED = frozenset(AttachmentType) - {AttachmentType.LOG}
+"""The log is rendered from the events of its job; there are no bytes of it to keep or to remove."""
+
+Types = frozenset[AttachmentType]
+cursor = cursor_of
+
+
+class GivenUp(Exception):
+    """Bytes took too long to write and may be gone by now."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Written:
+    """A file whose bytes are stored under `key` and that has no row yet."""
+
+    key: UUID
+    type: AttachmentType
+    filename: str
+    mime_type: str
+    size: int
+    sha256: str
+
+
+def expect(work: Work, *, files: int) -> list[UUID]:
+    """Return keys under which files may be written now."""
+    keys = [new_id() for _ in range(files)]
+    due_at = now() + WRITING_TIME
+    work.session.add_all(FileRemoval(key=key, due_at=due_at) for key in keys)
+    return keys
+
+
+async def keep(
+    work: Work, written: Sequence[Written], *, job_id: UUID, document_id: UUID | None
+) -> None:
+    """Make files attachments of a job.
+
+    Raises:
+        GivenUp: they took too long.
+    """
+    if not written:
+        return
+    keys = [file.key for file in written]
+    waiting = delete(FileRemoval).where(
+        col(FileRemoval.key).in_(keys), col(FileRemoval.due_at) > now()
+    )
+    if (await work.session.exec(waiting)).rowcount != len(keys):
+        raise GivenUp
+    for file in written:
+        work.session.add(
+            Attachment(
+                id=file.key,
+                job_id=job_id,
+                document_id=document_id,
+                type=file.type,
+                filename=file.filename,
+                mime_type=file.mime_type,
+                size=file.size,
+                sha256=file.sha256,
+            )
+        )
+    await work.session.flush()
+
+
+async def give_up(work: Work, keys: Collection[UUID], *, store: Store) -> None:
+    """Have the bytes of these keys removed, as far as no attachment has come of them."""
+    statement = select(FileRemoval.key).where(col(FileRemoval.key).in_(keys)).with_for_update()
+    for key in (await work.session.exec(statement)).all():
+        await documents.remove_file(work, key, store=store)
+
+
+async def remove(work: Work, *, job_id: UUID, store: Store) -> int:
+    """Have the bytes of all attachments of a job removed; return how many bytes that frees."""
+    statement = select(Attachment.id, Attachment.size).where(
+        Attachment.job_id == job_id, col(Attachment.type).in_(STORED)
+    )
+    freed = 0
+    for id, size in (await work.session.exec(statement)).all():
+        freed += size
+        await documents.remove_file(work, id, store=store)
+    return freed
+
+
+async def by_ids(
+    session: ReadSession, ids: Collection[UUID], *, caller: Caller
+) -> dict[UUID, Attachment]:
+    """Return those of these attachments that are the caller's."""
+    statement = (
+        select(Attachment)
+        .join(Job, col(Job.id) == col(Attachment.job_id))
+        .where(col(Attachment.id).in_(ids), Job.application_id == caller.application_id)
+    )
+    return {row.id: row for row in await session.exec(statement)}
+
+
+async def of_documents(
+    session: ReadSession, keys: Collection[tuple[UUID, UUID]]
+) -> dict[tuple[UUID, UUID, AttachmentType], Attachment]:
+    """Return the results of documents by job, document and type.
+
+    keys: job and document.
+    """
+    statement = select(Attachment).where(
+        col(Attachment.job_id).in_({job_id for job_id, _ in keys}),
+        col(Attachment.document_id).in_({document_id for _, document_id in keys}),
+        col(Attachment.type).in_((AttachmentType.RESULT, AttachmentType.RESULT_MIN)),
+    )
+    return {
+        (row.job_id, row.document_id, row.type): row
+        for row in await session.exec(statement)
+        if row.document_id is not None
+    }
+
+
+async def of_jobs(
+    session: ReadSession, job_ids: Collection[UUID], *, types: Types, request: PageRequest
+) -> dict[UUID, list[Attachment]]:
+    """Return the first attachments of each job after the cursor, oldest first, and one more.
+
+    Raises:
+        InvalidCursor: `after` was not given out by this list.
+    """
+    chosen = [col(Attachment.job_id).in_(job_ids), col(Attachment.type).in_(types)]
+    if request.after is not None:
+        chosen.append(col(Attachment.id) > id_of(request.after))
+    place = func.row_number().over(partition_by=col(Attachment.job_id), order_by=col(Attachment.id))
+    numbered = select(col(Attachment.id).label("id"), place.label("place")).where(*chosen)
+    first = numbered.subquery()
+    statement = (
+        select(Attachment)
+        .join(first, first.c.id == col(Attachment.id))
+        .where(first.c.place <= request.first + 1)
+        .order_by(col(Attachment.id))
+    )
+    found: dict[UUID, list[Attachment]] = {}
+    for row in await session.exec(statement):
+        found.setdefault(row.job_id, []).append(row)
+    return found
+
+
+async def count(session: ReadSession, *, job_id: UUID, types: Types) -> int:
+    """Return how many attachments of these types a job has."""
+    statement = select(func.count()).where(
+        Attachment.job_id == job_id, col(Attachment.type).in_(types)
+    )
+    return (await session.exec(statement)).one()
+
+
+async def types_of(
+    session: ReadSession, job_ids: Collection[UUID]
+) -> dict[UUID, list[AttachmentType]]:
+    """Return which types of attachments each job has, in the order of the types."""
+    statement = (
+        select(Attachment.job_id, Attachment.type)
+        .where(col(Attachment.job_id).in_(job_ids))
+        .distinct()
+    )
+    found: dict[UUID, set[AttachmentType]] = {}
+    for job_id, type in await session.exec(statement):
+        found.setdefault(job_id, set()).add(type)
+    return {job_id: [type for type in AttachmentType if type in found[job_id]] for job_id in found}

@@ -1,0 +1,141 @@
+"""The log of a job as text: its events without those of progress, one line each.
+
+Nothing of it is stored. It is rendered from the rows whenever it is read, and since the events of a
+job that has ended do not change, it is the same bytes each time.
+"""
+
+import re
+from collections.abc import Collection, Iterable
+from datetime import UTC, datetime
+from hashlib import sha256
+from typing import NamedTuple
+from uuid import UUID
+
+from sqlmodel import col, func, select
+
+from app.db.work import ReadSession, Work
+from app.documents.models import Document
+from app.errors import FieldError, InvalidInput
+from app.jobs.models import Attachment, Job, JobEvent
+from app.jobs.states import FINISHED, JobStatus
+from app.jobs.types import AttachmentType, EventKind, Severity
+
+MEDIA_TYPE = "text/plain; charset=utf-8"
+DEFAULT_TAIL_BYTES = 64 * 1024
+MAX_TAIL_BYTES = 1024 * 1024
+MAX_LINES = 40_000
+"""Lines that are read at once for the ends of several logs."""
+SHORTEST_LINE_BYTES = len("2026-01-01T00:00:00.000Z INFO .\n")
+_BREAKS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
+
+
+class Line(NamedTuple):
+    """What a line is made of; `filename`: of the document that it is about."""
+
+    at: datetime
+    kind: EventKind
+    status: JobStatus
+    severity: Severity | None
+    message: str | None
+    filename: str | None
+
+
+async def attach(work: Work, job: Job) -> None:
+    """Give a job that has just ended its log as an attachment; its last event is the last line."""
+    text = await whole(work.session, job.id)
+    work.session.add(
+        Attachment(
+            job_id=job.id,
+            type=AttachmentType.LOG,
+            filename=f"job-{job.number}.log",
+            mime_type=MEDIA_TYPE,
+            size=len(text),
+            sha256=sha256(text).hexdigest(),
+        )
+    )
+    await work.session.flush()
+
+
+async def whole(session: ReadSession, job_id: UUID) -> bytes:
+    """Return the log of a job as UTF-8, up to its end; empty where nothing was logged."""
+    statement = _lines().where(col(JobEvent.job_id) == job_id).order_by(col(JobEvent.seq))
+    return _text(Line(*row) for row in await session.exec(statement))
+
+
+def check_tail(tail_bytes: int) -> None:
+    """Do nothing where so much of a log can be asked for.
+
+    Raises:
+        InvalidInput: it is out of range.
+    """
+    if not 1 <= tail_bytes <= MAX_TAIL_BYTES:
+        message = f"tailBytes must be 1 to {MAX_TAIL_BYTES}."
+        raise InvalidInput(FieldError(("tailBytes",), message, "out_of_range"))
+
+
+async def tails(
+    session: ReadSession, job_ids: Collection[UUID], *, tail_bytes: int
+) -> dict[UUID, str]:
+    """Return the ends of logs: whole lines, at most so many bytes of UTF-8.
+
+    A job of which nothing was logged is not in it.
+    """
+    place = func.row_number().over(
+        partition_by=col(JobEvent.job_id), order_by=col(JobEvent.seq).desc()
+    )
+    newest = (
+        _lines(col(JobEvent.job_id), col(JobEvent.seq), place.label("place"))
+        .where(col(JobEvent.job_id).in_(job_ids))
+        .subquery()
+    )
+    # No more lines than could fit, and one, whose first part is cut off.
+    most = tail_bytes // SHORTEST_LINE_BYTES + 2
+    statement = (
+        select(newest)
+        .where(newest.c.place <= most)
+        .order_by(newest.c.job_id, newest.c.seq)
+        .limit(MAX_LINES)
+    )
+    found: dict[UUID, list[Line]] = {}
+    for row in await session.exec(statement):
+        found.setdefault(row.job_id, []).append(Line(*row[: len(Line._fields)]))
+    return {job_id: _end(_text(lines), tail_bytes) for job_id, lines in found.items()}
+
+
+def _lines(*more):  # type: ignore[no-untyped-def]  # noqa: ANN002, ANN202 - a select of these columns
+    return (
+        select(
+            JobEvent.at,
+            JobEvent.kind,
+            JobEvent.status,
+            JobEvent.severity,
+            JobEvent.message,
+            Document.filename,
+            *more,
+        )
+        .outerjoin(Document, col(Document.id) == col(JobEvent.document_id))
+        .where(col(JobEvent.kind) != EventKind.PROGRESS)
+    )
+
+
+def _text(lines: Iterable[Line]) -> bytes:
+    text = []
+    for line in lines:
+        text.append(_rendered(line))
+        if line.kind is EventKind.STATUS and line.status in FINISHED:
+            break
+    return "".join(text).encode(errors="replace")
+
+
+def _rendered(line: Line) -> str:
+    at = line.at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    about = "" if line.filename is None else f" [{line.filename}]"
+    said = _BREAKS.sub(" ", f"{line.message or line.kind.value}{about}")
+    return f"{at} {line.severity or Severity.INFO} {said}\n"
+
+
+def _end(text: bytes, most: int) -> str:
+    if len(text) > most:
+        begin = text.find(b"\n", len(text) - most - 1) + 1
+        text = text[begin:]
+    return text.decode()
