@@ -79,12 +79,8 @@ async def _without_files(
         return []
     async with reading(context.database) as session:
         keys = [(run.job_id, document.id) for document in documents]
-        found = await attachments.of_documents(session, keys)
-    return [
-        document
-        for document in documents
-        if (run.job_id, document.id, AttachmentType.RESULT) not in found
-    ]
+        found = await attachments.of_documents(session, keys, type=AttachmentType.RESULT)
+    return [document for document in documents if found[run.job_id, document.id] is None]
 
 
 async def _expect(context: WorkerContext) -> list[UUID]:

@@ -43,7 +43,8 @@ class Document(Node):
         description="SHA-256 of its bytes in hexadecimal; null until all are here."
     )
     media_length: int | None = strawberry.field(
-        description="Its length in pages; null until something has looked at it."
+        description="1 for an image, pages for what has pages, chapters for a book, pieces of 64 "
+        "KiB for text; null until it was counted, soon after the upload, and where it cannot be."
     )
     status: DocumentStatus = strawberry.field(description="Whether its bytes are here.")
     tags: list[str] = strawberry.field(description="Words of your own.")

@@ -8,6 +8,7 @@ from uuid import UUID
 
 import strawberry
 
+from app.api.attachments import Attachment, attachment_of
 from app.api.context import ROWS_AN_OPERATION, Context, Info
 from app.api.documents import Document, document_of
 from app.api.pages import Connection, Edge, connection, existing_id
@@ -68,6 +69,10 @@ class JobEvent:
     @strawberry.field(description="The document it is about.")
     async def document(self, info: Info) -> Document | None:
         return await document_of(info.context, self.row.document_id)
+
+    @strawberry.field(description="The file it tells of.")
+    async def attachment(self, info: Info) -> Attachment | None:
+        return await attachment_of(info.context, self.row.attachment_id)
 
 
 async def event_connection(

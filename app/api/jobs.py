@@ -8,12 +8,14 @@ import strawberry
 from strawberry.scalars import JSON
 
 from app.api.accounts import ApiKey, Application, api_key_of, application_of
+from app.api.attachments import Attachment, attachment_connection, result_of
 from app.api.context import Context, Info
 from app.api.documents import Document, document_of
 from app.api.events import JobEvent, event_connection
 from app.api.pages import Connection, Node, connection
 from app.api.results import JobResult, SegmentResult
 from app.api.vocabulary import (
+    AttachmentType,
     BigInt,
     ErrorCode,
     JobOutcome,
@@ -27,7 +29,8 @@ from app.api.vocabulary import (
 from app.clock import now
 from app.db.pages import PageRequest, cursor_of, page_request
 from app.errors import Failure, NotFound
-from app.jobs import models, queries
+from app.jobs import attachments, models, queries
+from app.jobs.log import DEFAULT_TAIL_BYTES, check_tail, tails
 from app.jobs.options import shown, task_of
 from app.jobs.queries import JobFilter
 from app.jobs.results import severity_of
@@ -96,7 +99,6 @@ class JobDocument:
 
     status: JobStatus = strawberry.field(description="Where this document is in the job.")
     progress: int = strawberry.field(description="Percent, 0 to 100.")
-    media_length: int | None = strawberry.field(description="Pages; null until it was opened.")
     failure: JobError | None = strawberry.field(
         description="Why this document failed; null when it did not."
     )
@@ -108,7 +110,6 @@ class JobDocument:
             row=row,
             status=row.status,
             progress=_document_percent(row),
-            media_length=row.pages_total,
             failure=_error(row.failure_code, row.failure_message, row.document_id),
         )
 
@@ -118,6 +119,25 @@ class JobDocument:
         if document is None:
             raise NotFound("document", str(self.row.document_id))
         return document
+
+    @strawberry.field(description="As of the document, where it is known; null until then.")
+    async def media_length(self, info: Info) -> int | None:
+        document = await info.context.loaders.documents.load(self.row.document_id)
+        known = None if document is None else document.media_length
+        return self.row.pages_total if known is None else known
+
+    @strawberry.field(
+        description="All that came of this document, as JSON; null until it is COMPLETED."
+    )
+    async def full(self, info: Info) -> Attachment | None:
+        return await result_of(info.context, self.row, AttachmentType.RESULT)
+
+    @strawberry.field(
+        description="What it takes to show and search what came of this document, as JSON; null "
+        "until it is COMPLETED."
+    )
+    async def min(self, info: Info) -> Attachment | None:
+        return await result_of(info.context, self.row, AttachmentType.RESULT_MIN)
 
 
 @strawberry.type(description="Work on documents, from its creation to its end.")
@@ -255,6 +275,32 @@ class Job(Node):
     @strawberry.field(description="Its result, by its type; readable while it runs.")
     async def result(self) -> JobResult | None:
         return SegmentResult(job_id=self.row.id)
+
+    @strawberry.field(description="Its files, oldest first; of these types, or of all.")
+    async def attachments(
+        self,
+        info: Info,
+        types: list[AttachmentType] | None = None,
+        first: int | None = None,
+        after: str | None = None,
+    ) -> Connection[Attachment]:
+        request = page_request(first, after)
+        wanted = None if types is None else frozenset(types)
+        return await attachment_connection(info.context, self.row.id, request, wanted)
+
+    @strawberry.field(description="Which types of files it has.")
+    async def attachment_types(self, info: Info) -> list[AttachmentType]:
+        return await info.context.loaders.gather(attachments.types_of, self.row.id)
+
+    @strawberry.field(
+        description="The end of its log as text, whole lines, also while it runs; null when "
+        "nothing was logged. `tailBytes` is 65,536 by default and 1 to 1,048,576. Once the job has "
+        "ended, all of it is the LOG attachment."
+    )
+    async def log(self, info: Info, tail_bytes: int | None = DEFAULT_TAIL_BYTES) -> str | None:
+        most = DEFAULT_TAIL_BYTES if tail_bytes is None else tail_bytes
+        check_tail(most)
+        return await info.context.loaders.gather(tails, self.row.id, tail_bytes=most)
 
     @strawberry.field(
         description="Its numbered event log, oldest first; the subscription jobEvents reads the "

@@ -3,6 +3,7 @@
 from uuid import UUID
 
 from app.api.accounts import ApiKey, Application
+from app.api.attachments import attachment_of
 from app.api.context import Context
 from app.api.documents import Document
 from app.api.jobs import Job
@@ -24,6 +25,8 @@ async def node_of(context: Context, id: str) -> Node | None:
         return Document.from_row(document)
     if (application := await loaders.applications.load(key)) is not None:
         return Application.from_row(application)
+    if (attachment := await attachment_of(context, key)) is not None:
+        return attachment
     return await _api_key(context, key) or await _segment(context, key)
 
 

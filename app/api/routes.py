@@ -5,7 +5,7 @@ import io
 import re
 import tarfile
 from collections.abc import AsyncIterator, Callable
-from functools import lru_cache
+from functools import lru_cache, partial
 from importlib import metadata
 from pathlib import Path
 from typing import Any, assert_never
@@ -18,7 +18,7 @@ from starlette.routing import Route
 
 from app.api import health
 from app.api.context import Services
-from app.api.vocabulary import DocumentStatus
+from app.api.vocabulary import AttachmentType, DocumentStatus
 from app.db.work import reading, transaction
 from app.documents import commands, uploads
 from app.documents.links import Action
@@ -35,6 +35,7 @@ from app.errors import (
     UploadRange,
 )
 from app.jobs import commands as jobs
+from app.jobs import log
 from app.jobs.models import Attachment
 
 # A file of a stranger's must not become a page of ours, whatever a browser makes of it.
@@ -145,6 +146,8 @@ async def _download(services: Services, request: Request) -> Response:
         file = file or await session.get(Attachment, id)
     if file is None or (isinstance(file, Document) and file.status is not DocumentStatus.PROCESSED):
         raise NotFound("file", str(id))
+    if isinstance(file, Attachment) and file.type is AttachmentType.LOG:
+        return await _log(services, request, file)
     match services.store:
         case LocalStore() as store:
             path = store.path(id)
@@ -157,13 +160,25 @@ async def _download(services: Services, request: Request) -> Response:
                 headers={**FILE_HEADERS, "ETag": f'"{file.sha256}"'},
             )
         case BucketStore() as store:
-            return await _from_bucket(store, request, file)
+            return await _ranges(request, file, partial(store.read, file.id))
         case _:
             assert_never(services.store)
 
 
-async def _from_bucket(
-    store: BucketStore, request: Request, file: Document | Attachment
+async def _log(services: Services, request: Request, file: Attachment) -> Response:
+    async with reading(services.database) as session:
+        text = await log.whole(session, file.job_id)
+
+    async def read(start: int, stop: int) -> AsyncIterator[bytes]:
+        yield text[start:stop]
+
+    return await _ranges(request, file, read)
+
+
+async def _ranges(
+    request: Request,
+    file: Document | Attachment,
+    read: Callable[[int, int], AsyncIterator[bytes]],
 ) -> Response:
     """Answer as FileResponse does, except that several ranges at once get the whole file."""
     size, etag = file.size or 0, f'"{file.sha256}"'
@@ -183,7 +198,7 @@ async def _from_bucket(
     status, media_type = 200 if asked is None else 206, file.mime_type or UNKNOWN
     if request.method == "HEAD":
         return Response(None, status, headers, media_type)
-    blocks = store.read(file.id, span.start, span.stop)
+    blocks = read(span.start, span.stop)
     try:
         first = await anext(blocks, b"")  # what is gone is told before the headers are
     except FileNotFoundError:

@@ -10,6 +10,7 @@ from strawberry.schema.config import StrawberryConfig
 
 from app.api import accounts, commands, creation, documents, events, jobs
 from app.api.accounts import Viewer
+from app.api.attachments import Attachment, attachment_of
 from app.api.catalog import ErrorCatalogEntry, catalog
 from app.api.commands import CancelJobResult, DeleteJobResult
 from app.api.context import Info
@@ -73,6 +74,10 @@ class Query:
     @strawberry.field(description="A document by its id; null where there is none.")
     async def document(self, info: Info, id: strawberry.ID) -> Document | None:
         return await documents.document_of(info.context, id_or_none(id))
+
+    @strawberry.field(description="An attachment by its id; null where there is none.")
+    async def attachment(self, info: Info, id: strawberry.ID) -> Attachment | None:
+        return await attachment_of(info.context, id_or_none(id))
 
     @strawberry.field(
         description="Your documents, newest first. `first` is 20 by default and 100 at most."
@@ -175,7 +180,7 @@ schema = Schema(
     Query,
     Mutation,
     Subscription,
-    types=[Job, Document, Segment, accounts.Application, accounts.ApiKey],
+    types=[Job, Document, Segment, Attachment, accounts.Application, accounts.ApiKey],
     extensions=SCHEMA_EXTENSIONS,
     exception_handlers=HANDLERS,
     config=StrawberryConfig(

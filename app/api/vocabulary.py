@@ -12,6 +12,7 @@ from app.errors import ErrorCode
 from app.jobs.options import OcrBackend, PdfBackend
 from app.jobs.states import MEANINGS, JobStatus
 from app.jobs.types import (
+    AttachmentType,
     EventKind,
     JobOutcome,
     JobPriority,
@@ -23,6 +24,7 @@ from app.jobs.types import (
 
 __all__ = [
     "DATE_TIME",
+    "AttachmentType",
     "BigInt",
     "DocumentStatus",
     "ErrorCode",
@@ -107,12 +109,19 @@ word(
     EventKind,
     "What an event tells of. STATUS: the job moved to another state. PROGRESS: pages were done. "
     "LOG: something worth knowing. DOCUMENT: one of its documents is done or failed. "
-    "RESULT: a part of the result is there. DELETED: the job is gone; the last event there is.",
+    "RESULT: the files with what came of a document are there. DELETED: the job is gone; the last "
+    "event there is.",
 )
 word(
     WaitKind,
     "What a job waits for. QUEUE: a worker. DATA: bytes of its documents. START: to be started. "
     "RETRY: the time of its next attempt. DEPENDENCY: another job. QUOTA: room within a limit.",
+)
+word(
+    AttachmentType,
+    "What a file of a job holds. RESULT: everything that came of one document. RESULT_MIN: what of "
+    "it a frontend shows and searches. LOG: the log of a job that has ended. PRIVACY_REPORT: what "
+    "was found and what was done about it.",
 )
 word(ErrorCode, "Why work failed. A code never changes its meaning; the README explains each.")
 word(

@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from datetime import timedelta
 from uuid import UUID
 
-from sqlmodel import col, delete, func, select
+from sqlmodel import col, delete, select
 
 from app.accounts.caller import Caller
 from app.clock import now
 from app.db.columns import new_id
-from app.db.pages import PageRequest, cursor_of, id_of
+from app.db.pages import Page, PageRequest, counts_of, id_of, pages_of
 from app.db.work import ReadSession, Work
 from app.documents import commands as documents
 from app.documents.models import FileRemoval
@@ -29,7 +29,6 @@ STORED = frozenset(AttachmentType) - {AttachmentType.LOG}
 """The log is rendered from the events of its job; there are no bytes of it to keep or to remove."""
 
 Types = frozenset[AttachmentType]
-cursor = cursor_of
 
 
 class GivenUp(Exception):
@@ -49,8 +48,8 @@ class Written:
 
 
 def expect(work: Work, *, files: int) -> list[UUID]:
-    """Return keys under which files may be written now."""
-    keys = [new_id() for _ in range(files)]
+    """Return keys under which files may be written now, in the order of lists."""
+    keys = sorted(new_id() for _ in range(files))
     due_at = now() + WRITING_TIME
     work.session.add_all(FileRemoval(key=key, due_at=due_at) for key in keys)
     return keys
@@ -108,80 +107,75 @@ async def remove(work: Work, *, job_id: UUID, store: Store) -> int:
 
 
 async def by_ids(
-    session: ReadSession, ids: Collection[UUID], *, caller: Caller
-) -> dict[UUID, Attachment]:
-    """Return those of these attachments that are the caller's."""
+    session: ReadSession, ids: Sequence[UUID], *, caller: Caller
+) -> dict[UUID, Attachment | None]:
+    """Return each of these attachments, None for one that is not there or not the caller's."""
     statement = (
         select(Attachment)
         .join(Job, col(Job.id) == col(Attachment.job_id))
         .where(col(Attachment.id).in_(ids), Job.application_id == caller.application_id)
     )
-    return {row.id: row for row in await session.exec(statement)}
+    found = {row.id: row for row in await session.exec(statement)}
+    return {id: found.get(id) for id in ids}
 
 
 async def of_documents(
-    session: ReadSession, keys: Collection[tuple[UUID, UUID]]
-) -> dict[tuple[UUID, UUID, AttachmentType], Attachment]:
-    """Return the results of documents by job, document and type.
+    session: ReadSession, keys: Sequence[tuple[UUID, UUID]], *, type: AttachmentType
+) -> dict[tuple[UUID, UUID], Attachment | None]:
+    """Return what is attached of this type for each document of a job, None where nothing is.
 
     keys: job and document.
     """
     statement = select(Attachment).where(
         col(Attachment.job_id).in_({job_id for job_id, _ in keys}),
         col(Attachment.document_id).in_({document_id for _, document_id in keys}),
-        col(Attachment.type).in_((AttachmentType.RESULT, AttachmentType.RESULT_MIN)),
+        col(Attachment.type) == type,
     )
-    return {
-        (row.job_id, row.document_id, row.type): row
-        for row in await session.exec(statement)
-        if row.document_id is not None
-    }
+    found = {(row.job_id, row.document_id): row for row in await session.exec(statement)}
+    return {key: found.get(key) for key in keys}
 
 
 async def of_jobs(
-    session: ReadSession, job_ids: Collection[UUID], *, types: Types, request: PageRequest
-) -> dict[UUID, list[Attachment]]:
-    """Return the first attachments of each job after the cursor, oldest first, and one more.
+    session: ReadSession,
+    job_ids: Sequence[UUID],
+    *,
+    types: Types | None = None,
+    request: PageRequest,
+) -> dict[UUID, Page[Attachment]]:
+    """Return a page of the attachments of each job, oldest first.
 
     Raises:
         InvalidCursor: `after` was not given out by this list.
     """
-    chosen = [col(Attachment.job_id).in_(job_ids), col(Attachment.type).in_(types)]
+    statement = select(Attachment)
+    if types is not None:
+        statement = statement.where(col(Attachment.type).in_(types))
     if request.after is not None:
-        chosen.append(col(Attachment.id) > id_of(request.after))
-    place = func.row_number().over(partition_by=col(Attachment.job_id), order_by=col(Attachment.id))
-    numbered = select(col(Attachment.id).label("id"), place.label("place")).where(*chosen)
-    first = numbered.subquery()
-    statement = (
-        select(Attachment)
-        .join(first, first.c.id == col(Attachment.id))
-        .where(first.c.place <= request.first + 1)
-        .order_by(col(Attachment.id))
+        statement = statement.where(col(Attachment.id) > id_of(request.after))
+    return await pages_of(
+        session,
+        Attachment,
+        job_ids,
+        parent=col(Attachment.job_id),
+        order=[col(Attachment.id)],
+        request=request,
+        narrowed=statement,
     )
-    found: dict[UUID, list[Attachment]] = {}
-    for row in await session.exec(statement):
-        found.setdefault(row.job_id, []).append(row)
-    return found
 
 
-async def count(session: ReadSession, *, job_id: UUID, types: Types) -> int:
-    """Return how many attachments of these types a job has."""
-    statement = select(func.count()).where(
-        Attachment.job_id == job_id, col(Attachment.type).in_(types)
-    )
-    return (await session.exec(statement)).one()
+async def count(
+    session: ReadSession, job_ids: Sequence[UUID], *, types: Types | None = None
+) -> dict[UUID, int]:
+    """Return how many attachments each job has."""
+    where = [] if types is None else [col(Attachment.type).in_(types)]
+    return await counts_of(session, job_ids, parent=col(Attachment.job_id), where=where)
 
 
 async def types_of(
-    session: ReadSession, job_ids: Collection[UUID]
+    session: ReadSession, job_ids: Sequence[UUID]
 ) -> dict[UUID, list[AttachmentType]]:
     """Return which types of attachments each job has, in the order of the types."""
-    statement = (
-        select(Attachment.job_id, Attachment.type)
-        .where(col(Attachment.job_id).in_(job_ids))
-        .distinct()
-    )
-    found: dict[UUID, set[AttachmentType]] = {}
-    for job_id, type in await session.exec(statement):
-        found.setdefault(job_id, set()).add(type)
-    return {job_id: [type for type in AttachmentType if type in found[job_id]] for job_id in found}
+    job_id, type = col(Attachment.job_id), col(Attachment.type)
+    statement = select(job_id, type).where(job_id.in_(job_ids)).distinct()
+    there = set((await session.exec(statement)).all())
+    return {id: [type for type in AttachmentType if (id, type) in there] for id in job_ids}

@@ -49,6 +49,9 @@ def summary(kept: Sequence[Kept], document_id: UUID) -> Note | None:
     if len(kept) == len(counts) <= MAX_TOLD:
         return None
     number = f"{len(kept)} issues or more" if len(kept) == MAX_ISSUES else f"{len(kept)} issues"
-    listed = ", ".join(f"{code} {count}" for code, count in counts.most_common(MAX_TOLD))
+    often = counts.most_common(MAX_TOLD)
+    listed = ", ".join(f"{code} {count}" for code, count in often)
+    if len(often) < len(counts):
+        listed += f", and {len(kept) - sum(count for _, count in often)} more"
     worst = max((severity_of(issue) for issue in kept), key=_WEIGHTS.__getitem__)
     return Note(EventKind.LOG, f"{number}: {listed}.", worst, document_id)

@@ -5,13 +5,14 @@ job that has ended do not change, it is the same bytes each time.
 """
 
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from hashlib import sha256
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlmodel import col, func, select
+from sqlalchemy import select
+from sqlmodel import col, func
 
 from app.db.work import ReadSession, Work
 from app.documents.models import Document
@@ -74,45 +75,40 @@ def check_tail(tail_bytes: int) -> None:
 
 
 async def tails(
-    session: ReadSession, job_ids: Collection[UUID], *, tail_bytes: int
-) -> dict[UUID, str]:
-    """Return the ends of logs: whole lines, at most so many bytes of UTF-8.
+    session: ReadSession, job_ids: Sequence[UUID], *, tail_bytes: int
+) -> dict[UUID, str | None]:
+    """Return the end of each log: whole lines, at most so many bytes of UTF-8.
 
-    A job of which nothing was logged is not in it.
+    None where nothing was logged. Of many long logs less is read: MAX_LINES in all.
     """
     place = func.row_number().over(
         partition_by=col(JobEvent.job_id), order_by=col(JobEvent.seq).desc()
     )
-    newest = (
+    newest: Any = (
         _lines(col(JobEvent.job_id), col(JobEvent.seq), place.label("place"))
         .where(col(JobEvent.job_id).in_(job_ids))
         .subquery()
     )
-    # No more lines than could fit, and one, whose first part is cut off.
-    most = tail_bytes // SHORTEST_LINE_BYTES + 2
-    statement = (
-        select(newest)
-        .where(newest.c.place <= most)
-        .order_by(newest.c.job_id, newest.c.seq)
-        .limit(MAX_LINES)
-    )
+    most = min(tail_bytes // SHORTEST_LINE_BYTES + 2, max(1, MAX_LINES // len(job_ids)))
+    statement: Any = select(newest).where(newest.c.place <= most)
+    statement = statement.order_by(newest.c.job_id, newest.c.seq)
     found: dict[UUID, list[Line]] = {}
     for row in await session.exec(statement):
         found.setdefault(row.job_id, []).append(Line(*row[: len(Line._fields)]))
-    return {job_id: _end(_text(lines), tail_bytes) for job_id, lines in found.items()}
+    return {id: _end(_text(found[id]), tail_bytes) if id in found else None for id in job_ids}
 
 
-def _lines(*more):  # type: ignore[no-untyped-def]  # noqa: ANN002, ANN202 - a select of these columns
+def _lines(*more: Any) -> Any:  # noqa: ANN401 - columns, and a select of what lines are made of
+    columns: tuple[Any, ...] = (
+        JobEvent.at,
+        JobEvent.kind,
+        JobEvent.status,
+        JobEvent.severity,
+        JobEvent.message,
+        Document.filename,
+    )
     return (
-        select(
-            JobEvent.at,
-            JobEvent.kind,
-            JobEvent.status,
-            JobEvent.severity,
-            JobEvent.message,
-            Document.filename,
-            *more,
-        )
+        select(*columns, *more)
         .outerjoin(Document, col(Document.id) == col(JobEvent.document_id))
         .where(col(JobEvent.kind) != EventKind.PROGRESS)
     )

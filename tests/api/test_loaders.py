@@ -29,12 +29,15 @@ query($first: Int!) {
       error { document { id } } application { id openJobs } submitter { id }
       documents(first: 2) {
         totalCount
-        nodes { status document { id filename original { id } producedBy { id } } }
+        nodes { status mediaLength full { id } min { id }
+          document { id filename original { id } producedBy { id } } }
       }
       result { ... on SegmentResult {
         segmentCount segments(first: 2) { totalCount nodes { id document { id } } }
       } }
-      events(first: 2) { totalCount nodes { seq document { id } job { id } } }
+      events(first: 2) { totalCount nodes { seq document { id } job { id } attachment { id } } }
+      log(tailBytes: 100) attachmentTypes
+      attachments(first: 2) { totalCount nodes { id job { id } document { id } } }
     }
   }
 }
