@@ -1,7 +1,7 @@
 """The Starlette app: routes, middleware, lifespan."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager, suppress
 
 from starlette.applications import Starlette
@@ -9,10 +9,12 @@ from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.routing import Route, WebSocketRoute
 
-from app.accounts.caller import Caller, authenticate
+from app.accounts.caller import Caller, authenticate, revoked
 from app.api.context import MakeContext, Services
+from app.api.extensions import QueryRules
 from app.api.live import Live
 from app.api.observation import Observation
+from app.api.requests import PREFLIGHT_HEADERS
 from app.api.routes import routes
 from app.api.schema import schema
 from app.api.transport import GraphQLApp
@@ -30,9 +32,14 @@ def create_app(settings: Settings) -> Starlette:
     async def caller_of(token: str | None) -> Caller:
         return await authenticate(services.database, token)
 
+    async def revoked_of(callers: Collection[Caller]) -> Collection[Caller]:
+        return await revoked(services.database, callers)
+
+    rules = QueryRules(introspection=settings.introspection, suggestions=settings.field_suggestions)
     graphql = GraphQLApp(
-        schema,
+        schema.ruled(rules),
         authenticate=caller_of,
+        revoked=revoked_of,
         make_context=MakeContext(services),
         allowed_origins=settings.allowed_origins,
         request_limit_bytes=settings.request_limit_bytes,
@@ -62,7 +69,13 @@ def create_app(settings: Settings) -> Starlette:
                 CORSMiddleware,
                 allow_origins=settings.allowed_origins,
                 allow_methods=["GET", "POST", "PUT"],
-                allow_headers=["authorization", "content-type", "content-range", "x-request-id"],
+                allow_headers=[
+                    "authorization",
+                    "content-type",
+                    "content-range",
+                    "x-request-id",
+                    *PREFLIGHT_HEADERS,
+                ],
                 expose_headers=["x-request-id"],
             ),
         ],

@@ -107,6 +107,12 @@ class Settings(BaseSettings):
         default=(),
         description="Origins of web pages that may call the API, separated by commas.",
     )
+    introspection: bool = Field(
+        default=True, description="Whether GraphQL tells callers its schema."
+    )
+    field_suggestions: bool = Field(
+        default=True, description="Whether GraphQL errors guess the name that was meant."
+    )
     workers: int = Field(
         default=0, ge=0, le=256, description="Worker processes of `docyard up`; 0: one per core."
     )

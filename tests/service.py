@@ -30,6 +30,7 @@ from workers.context import WorkerContext
 from workers.sandbox import Sandbox
 
 PATIENCE_SECONDS = 30
+PREFLIGHT = {"GraphQL-Require-Preflight": "1"}
 
 CREATE_JOB = """
 mutation($input: CreateJobInput!) {
@@ -134,7 +135,7 @@ mutation($id: ID!) {
   deleteJob(id: $id) {
     __typename
     ... on DeleteJobSuccess {
-      deletedId status canceledFirst deletedJobIds deletedDocumentIds freedBytes
+      deletedId lastStatus canceledFirst deletedJobIds deletedDocumentIds freedBytes
     }
     ... on Problem { code }
   }
@@ -200,7 +201,7 @@ class Service:
                 "map": json.dumps({name: [path] for path, name in names.items()}),
             },
             files={names[path]: file for path, file in files.items()},
-            headers={"Authorization": f"Bearer {token or self.token}"},
+            headers={"Authorization": f"Bearer {token or self.token}", **PREFLIGHT},
         )
         body = answer.json()
         assert "errors" not in body, body
@@ -222,7 +223,7 @@ class Service:
                 "map": json.dumps({"0": paths}),
             },
             files={"0": file},
-            headers={"Authorization": f"Bearer {self.token}"},
+            headers={"Authorization": f"Bearer {self.token}", **PREFLIGHT},
         )
         (value,) = answer.json()["data"].values()
         return value

@@ -1,12 +1,14 @@
 """The README is true: its GraphQL fits the schema, its tables the code, its commands CI."""
 
 import re
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
 from graphql import parse, validate
 
-from app.api.extensions import HTTP_STATUS, MEANINGS, Code
+from app.api.answers import HTTP_STATUS, MEANINGS, Code
+from app.api.limits import MUTATION_WEIGHT, WEIGHTS, QueryLimits
 from app.api.schema import schema
 from app.errors import RETRYABLE, ErrorCode, refusals
 from app.failures import FAILURES
@@ -14,6 +16,16 @@ from app.jobs.states import FINISHED, MOVES, JobStatus
 from app.settings import Settings, shown_default
 
 ROOT = Path(__file__).parent.parent
+LIMITS = {
+    "cost": "cost",
+    "depth": "levels of fields",
+    "fields": "fields",
+    "root_fields": "fields of the operation itself",
+    "aliases": "aliases",
+    "tokens": "tokens",
+    "comments": "comments",
+    "source_chars": "characters",
+}
 README = (ROOT / "README.md").read_text()
 
 
@@ -74,6 +86,21 @@ def test_the_codes_of_graphql_are_those_of_the_code() -> None:
     rows = ["| code | status | meaning |", "|---|---|---|"]
     rows += [f"| `{code}` | {HTTP_STATUS[code]} | {MEANINGS[code]} |" for code in Code]
     assert between("graphql") == "\n".join(rows) + "\n"
+
+
+def test_the_limits_are_those_of_the_code() -> None:
+    limits = QueryLimits()
+    rows = ["| limit | |", "|---|---|"]
+    rows += [f"| {LIMITS[name]} | {getattr(limits, name):,} |" for name in LIMITS]
+    assert set(LIMITS) == {field.name for field in fields(limits)}
+    assert between("limits") == "\n".join(rows) + "\n"
+
+
+def test_the_weights_are_those_of_the_code() -> None:
+    rows = ["| field | cost |", "|---|---|"]
+    rows += [f"| `{name}` | {weight:,} |" for name, weight in WEIGHTS.items()]
+    rows.append(f"| every mutation | {MUTATION_WEIGHT} |")
+    assert between("weights") == "\n".join(rows) + "\n"
 
 
 def test_the_failures_are_those_of_the_code() -> None:

@@ -1,5 +1,6 @@
 """Who is asking: the application, the key and its scope, found by the key."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -56,6 +57,17 @@ async def authenticate(database: Database, token: str | None) -> Caller:
     if key.last_used_at is None or moment - key.last_used_at > SEEN_EVERY:
         await _mark_used(database, key.id, moment)
     return Caller(key.application_id, key.id, key.scope, key.expires_at)
+
+
+async def revoked(database: Database, callers: Collection[Caller]) -> set[Caller]:
+    """Return those of the callers whose key has been taken back since, or is gone."""
+    good = select(ApiKey.id).where(
+        col(ApiKey.id).in_({caller.api_key_id for caller in callers}),
+        col(ApiKey.revoked_at).is_(None),
+    )
+    async with reading(database) as session:
+        left = set(await session.exec(good))
+    return {caller for caller in callers if caller.api_key_id not in left}
 
 
 async def _mark_used(database: Database, key_id: UUID, moment: datetime) -> None:

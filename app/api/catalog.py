@@ -2,7 +2,7 @@
 
 import strawberry
 
-from app.api.extensions import ADVICE, HTTP_STATUS, MEANINGS, Code
+from app.api.answers import ADVICE, HTTP_STATUS, MEANINGS, Code
 from app.errors import RETRYABLE, problem_type, refusals
 from app.failures import FAILURES
 

@@ -22,7 +22,7 @@ class CancelJobSuccess:
 @strawberry.type(description="The job is gone, with all that belonged to it.")
 class DeleteJobSuccess:
     deleted_id: strawberry.ID = strawberry.field(description="The id it had.")
-    status: JobStatus = strawberry.field(description="Its last status.")
+    last_status: JobStatus = strawberry.field(description="The status it had.")
     canceled_first: bool = strawberry.field(description="Whether it had to be canceled first.")
     deleted_job_ids: list[strawberry.ID] = strawberry.field(description="The jobs that went.")
     deleted_document_ids: list[strawberry.ID] = strawberry.field(
@@ -63,7 +63,7 @@ async def delete_job(context: Context, id: str) -> DeleteJobSuccess:
         )
     return DeleteJobSuccess(
         deleted_id=strawberry.ID(str(gone.job_ids[0])),
-        status=gone.status,
+        last_status=gone.status,
         canceled_first=gone.canceled_first,
         deleted_job_ids=[strawberry.ID(str(each)) for each in gone.job_ids],
         deleted_document_ids=[strawberry.ID(str(each)) for each in gone.document_ids],

@@ -1,108 +1,62 @@
 """What our schema does beyond Strawberry's.
 
-Documents are read once and checked for cost, files are files, and errors leave the server with a
-code and without a secret.
+Documents are read once and checked for cost, and files are files.
 """
 
-import logging
-from collections.abc import Iterator, Sequence
+import copy
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from enum import StrEnum
-from functools import lru_cache
-from typing import NamedTuple, cast
+from dataclasses import dataclass, field
+from functools import lru_cache, partial
+from typing import Any, Self, cast
 
 import strawberry
 from graphql import (
     DocumentNode,
     GraphQLError,
-    GraphQLFormattedError,
     GraphQLSchema,
-    GraphQLSyntaxError,
+    NoSchemaIntrospectionCustomRule,
     OperationDefinitionNode,
+    OperationType,
+    get_operation_ast,
     parse,
     specified_rules,
+    validate,
 )
+from graphql.execution import Executor
 from starlette.datastructures import UploadFile
-from strawberry.exceptions import MissingQueryError
 from strawberry.extensions import SchemaExtension
-from strawberry.schema.exceptions import CannotGetOperationTypeError, InvalidOperationTypeError
-from strawberry.schema.schema import validate_document
-from strawberry.types import ExecutionContext, ExecutionResult
+from strawberry.schema.validation_rules.maybe_null import MaybeNullValidationRule
+from strawberry.schema.validation_rules.one_of import OneOfInputValidationRule
+from strawberry.types import ExecutionContext
 from strawberry.types.execution import ParseOptions
 
-from app.api.limits import QUERY_TOO_COMPLEX, QueryLimits, excesses
-from app.errors import AppError
-
-logger = logging.getLogger(__name__)
+from app.api.answers import Code, OperationNotNamed
+from app.api.limits import QueryLimits, excesses, price, too_complex, too_expensive
 
 CACHED_DOCUMENTS = 256
 CACHED_CHARS = 16 * 1024
-"""Longer documents are read anew each time, so that the cache stays below about 100 MB."""
+"""Of longer documents only the last are kept, so that the cache stays below about 100 MB."""
+
+RULES = (*specified_rules, MaybeNullValidationRule, OneOfInputValidationRule)
 
 
-class Code(StrEnum):
-    """`extensions.code` of what GraphQL and its transports refuse; the rest are in app.errors."""
+@dataclass(frozen=True, slots=True)
+class QueryRules:
+    """What documents are held to. suggestions: errors guess the name that was meant."""
 
-    BAD_REQUEST = "BAD_REQUEST"
-    BAD_USER_INPUT = "BAD_USER_INPUT"
-    GRAPHQL_PARSE_FAILED = "GRAPHQL_PARSE_FAILED"
-    GRAPHQL_VALIDATION_FAILED = "GRAPHQL_VALIDATION_FAILED"
-    INTERNAL = "INTERNAL"
-    METHOD_NOT_ALLOWED = "METHOD_NOT_ALLOWED"
-    NOT_FOUND = "NOT_FOUND"
-    QUERY_TOO_COMPLEX = QUERY_TOO_COMPLEX
-    REQUEST_TOO_LARGE = "REQUEST_TOO_LARGE"
-    SUBSCRIPTION_NEEDS_WEBSOCKET = "SUBSCRIPTION_NEEDS_WEBSOCKET"
-    TOO_MANY_SUBSCRIPTIONS = "TOO_MANY_SUBSCRIPTIONS"
-    UNSUPPORTED_MEDIA_TYPE = "UNSUPPORTED_MEDIA_TYPE"
+    limits: QueryLimits = field(default_factory=QueryLimits)
+    introspection: bool = True
+    suggestions: bool = True
 
 
-HTTP_STATUS: dict[str, int] = {
-    Code.BAD_REQUEST: 400,
-    Code.BAD_USER_INPUT: 400,
-    Code.GRAPHQL_PARSE_FAILED: 400,
-    Code.GRAPHQL_VALIDATION_FAILED: 400,
-    Code.INTERNAL: 500,
-    Code.METHOD_NOT_ALLOWED: 405,
-    Code.NOT_FOUND: 404,
-    Code.QUERY_TOO_COMPLEX: 400,
-    Code.REQUEST_TOO_LARGE: 413,
-    Code.SUBSCRIPTION_NEEDS_WEBSOCKET: 400,
-    Code.TOO_MANY_SUBSCRIPTIONS: 400,
-    Code.UNSUPPORTED_MEDIA_TYPE: 415,
-}
+class QuietExecutor(Executor[None]):
+    """Runs operations without guessing which value of an enum or which field was meant."""
 
-
-MEANINGS: dict[Code, str] = {
-    Code.BAD_REQUEST: "The request cannot be read: not JSON, not GraphQL, or put together wrongly.",
-    Code.BAD_USER_INPUT: "A variable has a value that its type does not take.",
-    Code.GRAPHQL_PARSE_FAILED: "The document is not GraphQL.",
-    Code.GRAPHQL_VALIDATION_FAILED: "The document does not fit the schema.",
-    Code.INTERNAL: "A bug of ours; its details are in the log under the request id of the answer.",
-    Code.METHOD_NOT_ALLOWED: "The HTTP method is wrong: mutations go by POST.",
-    Code.NOT_FOUND: "There is nothing here.",
-    Code.QUERY_TOO_COMPLEX: "The document is too long, too deep or asks for too many fields.",
-    Code.REQUEST_TOO_LARGE: "The request is longer than DOCYARD_REQUEST_LIMIT_BYTES.",
-    Code.SUBSCRIPTION_NEEDS_WEBSOCKET: "A subscription was sent over plain HTTP.",
-    Code.TOO_MANY_SUBSCRIPTIONS: "One websocket carries too many operations at once.",
-    Code.UNSUPPORTED_MEDIA_TYPE: "The content type of the request is not one that is understood.",
-}
-
-ADVICE: dict[Code, str] = {
-    Code.BAD_REQUEST: "Correct the request as the message says.",
-    Code.BAD_USER_INPUT: "Correct the variable that the message names.",
-    Code.GRAPHQL_PARSE_FAILED: "Correct the document where the message points.",
-    Code.GRAPHQL_VALIDATION_FAILED: "Compare the document with schema.graphql.",
-    Code.INTERNAL: "Try again later; tell the operator the request id.",
-    Code.METHOD_NOT_ALLOWED: "Use the method that the Allow header names.",
-    Code.NOT_FOUND: "Check the address.",
-    Code.QUERY_TOO_COMPLEX: "Ask for less in one document, or for it in several.",
-    Code.REQUEST_TOO_LARGE: "Send large files by createUpload.",
-    Code.SUBSCRIPTION_NEEDS_WEBSOCKET: "Open a websocket with graphql-transport-ws.",
-    Code.TOO_MANY_SUBSCRIPTIONS: "Complete an operation first, or open another websocket.",
-    Code.UNSUPPORTED_MEDIA_TYPE: "Send application/json, or multipart/form-data with files.",
-}
-"""What a caller can do about each, in the error catalogue."""
+    @classmethod
+    def build(cls, *args: Any, **options: Any) -> Any:  # noqa: ANN401 - as in graphql-core
+        """Prepare an operation."""
+        return super().build(*args, **options | {"hide_suggestions": True})
 
 
 class Schema(strawberry.Schema):
@@ -115,6 +69,24 @@ class Schema(strawberry.Schema):
         self, errors: list[GraphQLError], execution_context: ExecutionContext | None = None
     ) -> None:
         """Do nothing: see `public_errors`."""
+
+    def ruled(self, rules: QueryRules) -> Self:
+        """Return the same schema for documents that are held to other rules."""
+        schema = copy.copy(self)
+        schema.extensions = (partial(Documents, rules),)
+        if not rules.suggestions:
+            schema.execution_context_class = QuietExecutor
+        return schema
+
+    def operation_type(self, text: str | None, name: str | None) -> OperationType | None:
+        """Return what kind of operation a request asks for; None where that cannot be told."""
+        (extension,) = self.get_extensions()
+        assert isinstance(extension, Documents)  # noqa: S101 - a schema of ours has no other
+        with suppress(GraphQLError):
+            checked = checked_document(self._schema, text or "", extension.rules)
+            operation = get_operation_ast(checked.document, name)
+            return None if operation is None else operation.operation
+        return None
 
 
 def _only_a_file(value: object) -> UploadFile:
@@ -132,27 +104,31 @@ UPLOAD = strawberry.scalar(
 """Strawberry's own takes any JSON for a file, and hands it to the resolver."""
 
 
-class CheckedDocument(NamedTuple):
+@dataclass(slots=True)
+class CheckedDocument:
     """A document that could be parsed, and what is wrong with it."""
 
+    schema: GraphQLSchema
     document: DocumentNode
     errors: tuple[GraphQLError, ...]
+    _costs: dict[str | None, int] = field(default_factory=dict)
 
     @property
     def operations(self) -> int:
         """How many operations the document holds."""
         return sum(isinstance(d, OperationDefinitionNode) for d in self.document.definitions)
 
-
-class OperationNotNamed(CannotGetOperationTypeError):
-    """There are several operations and the request names none. Strawberry would run the first."""
-
-    def __init__(self) -> None:
-        super().__init__(None)
-
-    def as_http_error_reason(self) -> str:
-        """Return the text for the caller."""
-        return "The document has several operations; name one of them in operationName."
+    def cost(self, name: str | None, variables: Mapping[str, object]) -> int:
+        """Return what an operation costs; 0 where there is none of this name."""
+        if name not in self._costs:
+            operation = get_operation_ast(self.document, name)
+            if operation is None:
+                return 0
+            found = price(self.schema, self.document, operation, variables)
+            if not found.fixed:
+                return found.cost
+            self._costs[name] = found.cost
+        return self._costs[name]
 
 
 class Documents(SchemaExtension):
@@ -162,21 +138,22 @@ class Documents(SchemaExtension):
     ParserCache, a syntax error over a websocket is answered by `complete` alone.
     """
 
-    def __init__(self, limits: QueryLimits | None = None) -> None:
+    def __init__(self, rules: QueryRules = QueryRules()) -> None:
         super().__init__()
-        self.limits = limits or QueryLimits()
+        self.rules = rules
         self.checked: CheckedDocument | None = None
+        self.cost: int | None = None
 
     def on_parse(self) -> Iterator[None]:
         """Find the document. What does not parse is left to Strawberry, which reports it."""
         execution = self.execution_context
-        execution.parse_options = _parse_options(self.limits)
+        execution.parse_options = _parse_options(self.rules.limits)
         if execution.query:
             with suppress(GraphQLError):
                 self.checked = checked_document(
                     execution.schema._schema,  # noqa: SLF001 - Strawberry's extensions read it there
                     execution.query,
-                    self.limits,
+                    self.rules,
                 )
         if self.checked is not None:
             execution.graphql_document = self.checked.document
@@ -186,34 +163,56 @@ class Documents(SchemaExtension):
         yield
 
     def on_validate(self) -> Iterator[None]:
-        """Hand over what is wrong with the document."""
+        """Hand over what is wrong with the document, or with what it costs."""
         if self.checked is not None:
-            self.execution_context.pre_execution_errors = list(self.checked.errors)
+            errors = list(self.checked.errors)
+            self.execution_context.pre_execution_errors = errors or self._overpriced(self.checked)
         yield
+
+    def get_results(self) -> dict[str, Any]:
+        """Tell what the operation cost; events of a subscription do not repeat it."""
+        return {} if self.cost is None else {"cost": self.cost}
+
+    def _overpriced(self, checked: CheckedDocument) -> list[GraphQLError]:
+        execution = self.execution_context
+        try:
+            cost = checked.cost(execution._provided_operation_name, execution.variables or {})  # noqa: SLF001 - as in on_parse
+        except RecursionError:
+            return [too_complex("The document nests its fragments too deeply.")]
+        if cost > self.rules.limits.cost:
+            return [too_expensive(cost, self.rules.limits)]
+        if execution.operation_type.value != OperationType.SUBSCRIPTION.value:
+            self.cost = cost
+        return []
 
 
 SCHEMA_EXTENSIONS = [Documents]
 
 
-def checked_document(schema: GraphQLSchema, text: str, limits: QueryLimits) -> CheckedDocument:
+def checked_document(schema: GraphQLSchema, text: str, rules: QueryRules) -> CheckedDocument:
     """Parse and check a document.
 
     Raises:
         GraphQLSyntaxError: it cannot be parsed, or is too long.
     """
-    read = _read_document if len(text) <= CACHED_CHARS else _read_document.__wrapped__
-    return read(schema, text, limits)
+    read = _read_document if len(text) <= CACHED_CHARS else _read_long_document
+    return read(schema, text, rules)
 
 
 @lru_cache(maxsize=CACHED_DOCUMENTS)
-def _read_document(schema: GraphQLSchema, text: str, limits: QueryLimits) -> CheckedDocument:
-    document = parse(text, **_parse_options(limits))
-    errors = excesses(document, limits)
+def _read_document(schema: GraphQLSchema, text: str, rules: QueryRules) -> CheckedDocument:
+    document = parse(text, **_parse_options(rules.limits))
+    errors = excesses(schema, document, rules.limits)
     if not errors:
-        errors = validate_document(schema, document, tuple(specified_rules))
+        applied = RULES if rules.introspection else (*RULES, NoSchemaIntrospectionCustomRule)
+        errors = validate(schema, document, applied, hide_suggestions=not rules.suggestions)
         for error in errors:
             error.extensions = {"code": Code.GRAPHQL_VALIDATION_FAILED}
-    return CheckedDocument(document, tuple(errors))
+    return CheckedDocument(schema, document, tuple(errors))
+
+
+# A request asks for its document twice: for its kind, then to run it.
+_read_long_document = lru_cache(maxsize=4)(_read_document.__wrapped__)
 
 
 def _parse_options(limits: QueryLimits) -> ParseOptions:
@@ -224,111 +223,3 @@ def _parse_options(limits: QueryLimits) -> ParseOptions:
         "max_source_length": limits.source_chars,
     }
     return cast("ParseOptions", options)
-
-
-def is_request_error(result: ExecutionResult) -> bool:
-    """Whether the operation as a whole failed, so that there is no `data`, not even null."""
-    errors = result.errors or ()
-    return bool(errors) and result.data is None and all(error.path is None for error in errors)
-
-
-def public_errors(
-    errors: Sequence[GraphQLError], *, request_id: str
-) -> list[GraphQLFormattedError]:
-    """Return errors as they may leave the server: each with a code, bugs without a word of theirs.
-
-    Bugs are logged, the first of a result with its traceback; neither document nor variables are.
-    """
-    bugs = [bug for bug in map(_bug, errors) if bug is not None]
-    if bugs:
-        log_bug(bugs[0], request_id=request_id, others=len(bugs) - 1)
-    return [_public_error(error, request_id=request_id) for error in errors]
-
-
-def log_bug(bug: BaseException, *, request_id: str, others: int = 0) -> None:
-    """Write a bug of ours to the log."""
-    more = f" (and {others} more)" if others else ""
-    logger.error("Request %s met a bug%s", request_id, more, exc_info=bug)
-
-
-def error_entry(code: str, message: str) -> GraphQLFormattedError:
-    """Make an entry of `errors` that has no place in a document."""
-    return {"message": message, "extensions": {"code": code}}
-
-
-def internal_error(request_id: str) -> GraphQLFormattedError:
-    """Make what a caller reads of a bug of ours."""
-    message = f"Something went wrong on our side. The request id is {request_id}."
-    return {"message": message, "extensions": {"code": Code.INTERNAL, "requestId": request_id}}
-
-
-def _public_error(error: GraphQLError, *, request_id: str) -> GraphQLFormattedError:
-    public = error.formatted
-    if _bug(error) is not None:
-        public |= internal_error(request_id)
-        return public
-    cause = _cause(error)
-    match cause:
-        case AppError():
-            public |= error_entry(cause.code, str(cause))
-        case CannotGetOperationTypeError() | InvalidOperationTypeError() | MissingQueryError():
-            public |= operation_refused(cause)
-        case _:
-            public["extensions"] = {"code": _graphql_code(error), **(error.extensions or {})}
-    return public
-
-
-def operation_refused(
-    error: CannotGetOperationTypeError | InvalidOperationTypeError | MissingQueryError,
-) -> GraphQLFormattedError:
-    """Say why no operation could be chosen from a document."""
-    match error:
-        case OperationNotNamed():
-            reason = error.as_http_error_reason()
-        case CannotGetOperationTypeError(operation_name=None):
-            reason = "The document holds no operation."
-        case CannotGetOperationTypeError(operation_name=name):
-            reason = f'The document holds no operation named "{name}".'
-        case InvalidOperationTypeError(operation_type=kind):
-            reason = f"A {kind.value} cannot be sent this way."
-        case MissingQueryError():
-            reason = "The request has no query."
-    return error_entry(Code.BAD_REQUEST, reason)
-
-
-def _graphql_code(error: GraphQLError) -> Code:
-    if not isinstance(error, GraphQLSyntaxError):
-        return Code.BAD_USER_INPUT
-    if error.message.endswith("Parsing aborted."):  # a limit of _parse_options, or of the stack
-        return Code.QUERY_TOO_COMPLEX
-    return Code.GRAPHQL_PARSE_FAILED
-
-
-def _bug(error: GraphQLError) -> Exception | None:
-    """Return what to log if the error is a bug of ours, None if a caller may read it."""
-    if error.path is None and error.nodes:
-        return None  # about the document or its variables: nothing has run yet
-    cause = _cause(error)
-    match cause:
-        case (
-            AppError()
-            | CannotGetOperationTypeError()
-            | InvalidOperationTypeError()
-            | MissingQueryError()
-            | GraphQLSyntaxError()
-        ):
-            return None
-        case GraphQLError():
-            # Raised by a resolver with a code, or by graphql-core about an argument. What has
-            # neither code nor place is about a value of ours that the schema cannot express.
-            return None if error.extensions or cause.nodes else cause
-        case _:
-            return cause
-
-
-def _cause(error: GraphQLError) -> Exception:
-    """Return what was raised first; the error itself if that is all there is."""
-    cause: Exception = error
-    while isinstance(cause, GraphQLError) and cause.original_error is not None:
-        cause = cause.original_error
-    return cause

@@ -1,11 +1,11 @@
 """How much one GraphQL document may ask for, found out in one pass before it is validated.
 
 The limits of Strawberry walk fragments again at each spread: doubled spreads in 650 bytes keep them
-busy for hours. Here each fragment is measured once. Whatever is over a limit never reaches the
-validation rules, some of which are quadratic in the number of fields.
+busy for hours. Here each fragment is measured once and counted at each spread. Whatever is over a
+limit never reaches the validation rules, some of which are quadratic in the number of fields.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -15,13 +15,47 @@ from graphql import (
     FragmentDefinitionNode,
     FragmentSpreadNode,
     GraphQLError,
+    GraphQLField,
+    GraphQLInterfaceType,
+    GraphQLNamedType,
+    GraphQLObjectType,
+    GraphQLSchema,
+    InlineFragmentNode,
+    IntValueNode,
+    ListValueNode,
     OperationDefinitionNode,
     SelectionNode,
     SelectionSetNode,
+    ValueNode,
+    VariableNode,
+    get_named_type,
+    get_nullable_type,
+    is_list_type,
 )
 
 QUERY_TOO_COMPLEX = "QUERY_TOO_COMPLEX"
 INTROSPECTION = ("__schema", "__type")
+
+WEIGHTS = {
+    "Document.receivedBytes": 10,
+    "Job.resultJson": 10,
+    "Job.settings": 5,
+    "Service.jobCounts": 20,
+    "Service.queueLength": 50,
+    "Wait.position": 100,
+    "totalCount": 10,
+    "__schema": 1000,
+    "__type": 100,
+}
+"""What a field costs where that is not 1, by its name, or by its type and name."""
+
+MUTATION_WEIGHT = 50
+PAGE_SIZES = {"Job.events": 100, "SegmentResult.segments": 50}
+PAGE_SIZE = 20
+"""The size of a page that no argument gives; the resolvers have the same defaults."""
+
+MAX_PAGE_SIZE = 500
+"""A larger page is refused by its list, which says why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +66,10 @@ class QueryLimits:
     nests), but its fields and aliases count.
     """
 
+    cost: int = 50_000
     depth: int = 16
     fields: int = 500
+    root_fields: int = 50
     aliases: int = 50
     tokens: int = 4_000
     comments: int = 1_000
@@ -41,27 +77,64 @@ class QueryLimits:
 
 
 class Cost(NamedTuple):
-    """What a selection costs."""
+    """What a selection costs. entries: of it, what each further entry of a connection costs."""
 
     depth: int = 0
     fields: int = 0
+    root_fields: int = 0
     aliases: int = 0
+    flat: int = 0
+    entries: int = 0
 
     def beside(self, other: "Cost") -> "Cost":
         """Return the cost of both selections, one beside the other."""
         return Cost(
             max(self.depth, other.depth),
             self.fields + other.fields,
+            self.root_fields + other.root_fields,
             self.aliases + other.aliases,
+            self.flat + other.flat,
+            self.entries + other.entries,
         )
 
 
-def excesses(document: DocumentNode, limits: QueryLimits) -> list[GraphQLError]:
-    """Return an error for each limit that an operation exceeds, and nothing if all is well."""
+class Price(NamedTuple):
+    """What an operation costs; fixed: whatever its variables are."""
+
+    cost: int
+    fixed: bool
+
+
+def excesses(
+    schema: GraphQLSchema, document: DocumentNode, limits: QueryLimits
+) -> list[GraphQLError]:
+    """Return an error for each limit that an operation exceeds, and nothing if all is well.
+
+    A page size that a variable gives counts as 1 here; see `price`.
+    """
     try:
-        return list(_excesses(document, limits))
+        return list(_excesses(schema, document, limits))
     except RecursionError:
         return [too_complex("The document nests its fragments too deeply.")]
+
+
+def price(
+    schema: GraphQLSchema,
+    document: DocumentNode,
+    operation: OperationDefinitionNode,
+    variables: Mapping[str, object] | None,
+) -> Price:
+    """Return what an operation costs with these variables; None: with the least they can cost."""
+    meter = _Meter(schema, document, variables)
+    return Price(meter.operation(operation).flat, not meter.asked_variables)
+
+
+def too_expensive(cost: int, limits: QueryLimits) -> GraphQLError:
+    """Make the error of an operation that costs too much."""
+    return GraphQLError(
+        f"The operation costs {cost}; the limit is {limits.cost}. Ask for smaller pages (`first`).",
+        extensions={"code": QUERY_TOO_COMPLEX, "cost": cost, "limit": limits.cost},
+    )
 
 
 def too_complex(message: str, node: OperationDefinitionNode | None = None) -> GraphQLError:
@@ -69,22 +142,41 @@ def too_complex(message: str, node: OperationDefinitionNode | None = None) -> Gr
     return GraphQLError(message, node, extensions={"code": QUERY_TOO_COMPLEX})
 
 
-def _excesses(document: DocumentNode, limits: QueryLimits) -> Iterator[GraphQLError]:
-    meter = _Meter(document)
+def _excesses(
+    schema: GraphQLSchema, document: DocumentNode, limits: QueryLimits
+) -> Iterator[GraphQLError]:
+    meter = _Meter(schema, document, None)
     for definition in document.definitions:
         if not isinstance(definition, OperationDefinitionNode):
             continue
-        cost = meter.measure(definition.selection_set)
-        for name, value in zip(cost._fields, cost, strict=True):
+        cost = meter.operation(definition)
+        for name in ("depth", "fields", "root_fields", "aliases"):
             limit = getattr(limits, name)
-            if value > limit:
-                yield too_complex(f"The operation exceeds the limit of {limit} {name}.", definition)
+            if getattr(cost, name) > limit:
+                words = name.replace("_", " ")
+                yield too_complex(
+                    f"The operation exceeds the limit of {limit} {words}.", definition
+                )
+        if cost.flat > limits.cost:
+            yield too_expensive(cost.flat, limits)
 
 
 class _Meter:
-    """Measures selections of one document; what a fragment costs is worked out once."""
+    """Measures operations; what a fragment costs is worked out once.
 
-    def __init__(self, document: DocumentNode) -> None:
+    With variables it is for one operation, since each has defaults of its own.
+    """
+
+    def __init__(
+        self,
+        schema: GraphQLSchema,
+        document: DocumentNode,
+        variables: Mapping[str, object] | None,
+    ) -> None:
+        self.asked_variables = False
+        self._schema = schema
+        self._variables = variables
+        self._defaults: dict[str, ValueNode | None] = {}
         self._fragments = {
             definition.name.value: definition
             for definition in document.definitions
@@ -92,26 +184,49 @@ class _Meter:
         }
         self._costs: dict[str, Cost] = {}
 
-    def measure(self, selections: SelectionSetNode | None) -> Cost:
+    def operation(self, operation: OperationDefinitionNode) -> Cost:
+        """Return what an operation costs."""
+        self._defaults = {
+            each.variable.name.value: each.default_value
+            for each in operation.variable_definitions or ()
+        }
+        root = self._schema.get_root_type(operation.operation)
+        return self._selections(operation.selection_set, root)
+
+    def _selections(
+        self, selections: SelectionSetNode | None, parent: GraphQLNamedType | None
+    ) -> Cost:
         total = Cost()
         for selection in selections.selections if selections else ():
-            total = total.beside(self._selection(selection))
+            total = total.beside(self._selection(selection, parent))
         return total
 
-    def _selection(self, selection: SelectionNode) -> Cost:
+    def _selection(self, selection: SelectionNode, parent: GraphQLNamedType | None) -> Cost:
         if isinstance(selection, FieldNode):
-            return self._field(selection)
+            return self._field(selection, parent)
         if isinstance(selection, FragmentSpreadNode):
             return self._fragment(selection.name.value)
-        return self.measure(getattr(selection, "selection_set", None))
+        if isinstance(selection, InlineFragmentNode) and selection.type_condition is not None:
+            parent = self._schema.get_type(selection.type_condition.name.value)
+        return self._selections(getattr(selection, "selection_set", None), parent)
 
-    def _field(self, field: FieldNode) -> Cost:
+    def _field(self, field: FieldNode, parent: GraphQLNamedType | None) -> Cost:
         name = field.name.value
-        inner = self.measure(field.selection_set)
+        known = isinstance(parent, GraphQLObjectType | GraphQLInterfaceType)
+        definition = parent.fields.get(name) if known else None  # type: ignore[union-attr] # just asked
+        kind = None if definition is None else get_named_type(definition.type)
+        inner = self._selections(field.selection_set, kind)
+        size = self._size(field, definition, parent)
+        within = inner.flat + size * inner.entries if _paged(kind) else size * inner.flat
+        whole = _weight(name, parent) + within
+        is_entry = _paged(parent) and _is_list(definition)
         return Cost(
-            0 if name in INTROSPECTION else inner.depth + 1,
-            inner.fields + (name != "__typename"),
-            inner.aliases + (field.alias is not None),
+            depth=0 if name in INTROSPECTION else inner.depth + 1,
+            fields=inner.fields + (name != "__typename"),
+            root_fields=1,
+            aliases=inner.aliases + (field.alias is not None),
+            flat=0 if is_entry else whole,
+            entries=whole if is_entry else 0,
         )
 
     def _fragment(self, name: str) -> Cost:
@@ -121,5 +236,60 @@ class _Meter:
         if name not in self._costs:
             # A fragment that spreads itself finds this; the validation rules refuse it.
             self._costs[name] = Cost()
-            self._costs[name] = self.measure(fragment.selection_set)
+            kind = self._schema.get_type(fragment.type_condition.name.value)
+            self._costs[name] = self._selections(fragment.selection_set, kind)
         return self._costs[name]
+
+    def _size(
+        self, field: FieldNode, definition: GraphQLField | None, parent: GraphQLNamedType | None
+    ) -> int:
+        """Return how many entries a field may have, as far as its arguments say."""
+        given = {argument.name.value: argument.value for argument in field.arguments or ()}
+        for name in ("first", "last", "ids", "inputs"):
+            if name in given and (size := self._number(given[name])) is not None:
+                return min(max(size, 1), MAX_PAGE_SIZE)
+        if definition is None or "first" not in definition.args:
+            return 1
+        coordinate = f"{parent.name if parent else ''}.{field.name.value}"
+        return PAGE_SIZES.get(coordinate, PAGE_SIZE)
+
+    def _number(self, value: ValueNode | None) -> int | None:
+        """Return a number, or the length of a list; None where it is null or left out."""
+        match value:
+            case IntValueNode(value=digits):
+                return int(digits[:10])
+            case ListValueNode(values=values):
+                return len(values)
+            case VariableNode():
+                return self._variable(value.name.value)
+        return None
+
+    def _variable(self, name: str) -> int | None:
+        self.asked_variables = True
+        if self._variables is None:
+            return 1
+        if name not in self._variables:
+            return self._number(self._defaults.get(name))
+        match self._variables[name]:
+            case list() as values:
+                return len(values)
+            case int() | float() as number:
+                return int(number)
+        return None
+
+
+def _weight(name: str, parent: GraphQLNamedType | None) -> int:
+    if name == "__typename":
+        return 0
+    kind = parent.name if parent else ""
+    if kind == "Mutation":
+        return MUTATION_WEIGHT
+    return WEIGHTS.get(f"{kind}.{name}", WEIGHTS.get(name, 1))
+
+
+def _paged(kind: GraphQLNamedType | None) -> bool:
+    return kind is not None and kind.name.endswith("Connection")
+
+
+def _is_list(field: GraphQLField | None) -> bool:
+    return field is not None and is_list_type(get_nullable_type(field.type))

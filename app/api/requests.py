@@ -6,17 +6,27 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from python_multipart.multipart import parse_options_header
 from starlette.datastructures import FormData, UploadFile
 from starlette.exceptions import HTTPException
 from starlette.formparsers import MultiPartException
 from starlette.requests import ClientDisconnect, HTTPConnection, Request
 from starlette.types import Message, Receive
 
-from app.api.extensions import HTTP_STATUS, Code
+from app.api.answers import HTTP_STATUS, Code
 from app.db.columns import new_id
 
 JSON_MEDIA_TYPE = "application/json"
 GRAPHQL_MEDIA_TYPE = "application/graphql-response+json"
+STREAM_MEDIA_TYPE = "text/event-stream"
+PREFLIGHT_HEADERS = (
+    "graphql-require-preflight",
+    "apollo-require-preflight",
+    "x-apollo-operation-name",
+    "x-requested-with",
+)
+"""A page of another origin cannot send these before the browser has asked us; a form never can."""
+
 REQUEST_ID = re.compile(r"[A-Za-z0-9._~-]{1,64}")
 MAX_FILES = 100
 MAX_FIELDS = 10
@@ -53,7 +63,9 @@ async def read_operation(request: Request, *, json_limit_bytes: int) -> Operatio
     try:
         if request.method == "GET":
             return operation_request(_query_parameters(request))
+        _refuse_other_encodings(request)
         if has_files(request):
+            _refuse_without_preflight(request)
             return operation_request(await _multipart(request, json_limit_bytes=json_limit_bytes))
         if content_type(request) == JSON_MEDIA_TYPE:
             return operation_request(read_json(await request.body()))
@@ -74,7 +86,8 @@ def read_json(data: str | bytes) -> object:
         JSONDecodeError: for whatever reason; json itself has four.
     """
     try:
-        return json.loads(data, parse_constant=_no_constant)
+        text = data if isinstance(data, str) else data.decode()
+        return json.loads(text, parse_constant=_no_constant)
     except json.JSONDecodeError:
         raise
     except (ValueError, RecursionError) as error:  # NaN, endless digits, bad UTF-8, a deep nest
@@ -130,13 +143,30 @@ def has_files(request: Request) -> bool:
 
 def answer_media_type(request: Request) -> str:
     """Return the media type a client asked for; one that names neither gets application/json."""
-    accepted = {JSON_MEDIA_TYPE: 0.0, GRAPHQL_MEDIA_TYPE: 0.0}
+    accepted = _accepted(request)
+    asked = accepted.get(GRAPHQL_MEDIA_TYPE, 0)
+    return GRAPHQL_MEDIA_TYPE if 0 < asked >= accepted.get(JSON_MEDIA_TYPE, 0) else JSON_MEDIA_TYPE
+
+
+def takes_stream(request: Request) -> bool:
+    """Whether a client names event streams among what it takes."""
+    return _accepted(request).get(STREAM_MEDIA_TYPE, 0) > 0
+
+
+def prefers_stream(request: Request) -> bool:
+    """Whether a client wants an event stream rather than JSON; many merely list all they know."""
+    accepted = _accepted(request)
+    asked = accepted.pop(STREAM_MEDIA_TYPE, 0)
+    answers = (JSON_MEDIA_TYPE, GRAPHQL_MEDIA_TYPE, "application/*", "*/*")
+    return asked > max(accepted.get(name, 0) for name in answers)
+
+
+def _accepted(request: Request) -> dict[str, float]:
+    accepted = {}
     for part in request.headers.get("accept", "").lower().split(","):
         name, *parameters = (word.strip() for word in part.split(";"))
-        if name in accepted:
-            accepted[name] = _quality(parameters)
-    asked = accepted[GRAPHQL_MEDIA_TYPE]
-    return GRAPHQL_MEDIA_TYPE if 0 < asked >= accepted[JSON_MEDIA_TYPE] else JSON_MEDIA_TYPE
+        accepted[name] = _quality(parameters)
+    return accepted
 
 
 def _quality(parameters: Sequence[str]) -> float:
@@ -144,6 +174,27 @@ def _quality(parameters: Sequence[str]) -> float:
         if match := re.fullmatch(r"q\s*=\s*([01](?:\.\d{0,3})?)", parameter):
             return float(match[1])
     return 1.0
+
+
+def _refuse_other_encodings(request: Request) -> None:
+    coding = request.headers.get("content-encoding", "identity").strip().lower()
+    if coding not in ("", "identity"):
+        raise RequestRefused(
+            Code.UNSUPPORTED_MEDIA_TYPE, "Send the request without Content-Encoding."
+        )
+    _, parameters = parse_options_header(request.headers.get("content-type"))
+    charset = parameters.get(b"charset", b"utf-8").decode("latin-1").lower()
+    if charset not in ("utf-8", "utf8", "us-ascii"):
+        raise RequestRefused(Code.UNSUPPORTED_MEDIA_TYPE, "Send the request in UTF-8.")
+
+
+def _refuse_without_preflight(request: Request) -> None:
+    """Refuse what the form of a strange page could send as well."""
+    if not any(request.headers.get(name) for name in PREFLIGHT_HEADERS):
+        raise RequestRefused(
+            Code.PREFLIGHT_REQUIRED,
+            "A request with files needs the header GraphQL-Require-Preflight: 1.",
+        )
 
 
 def limited_receive(request: Request, limit: int) -> Receive:
@@ -191,7 +242,7 @@ def operation_request(parameters: object) -> OperationRequest:
     return OperationRequest(
         query=parameters.get("query"),
         variables=parameters.get("variables"),
-        operation_name=parameters.get("operationName"),
+        operation_name=parameters.get("operationName") or None,
         extensions=parameters.get("extensions"),
     )
 

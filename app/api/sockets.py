@@ -2,15 +2,16 @@
 
 Strawberry has the states of the protocol right. Here it learns to check messages before it reads
 them, to answer each failed operation with `error` and keep the socket, to give each operation a
-context of its own, and to let go of a socket whose token has expired or whose client does not read.
+context of its own, and to let go of a socket whose key has ended or whose client does not read.
 """
 
 import asyncio
 from collections.abc import Callable, Mapping
-from contextlib import aclosing, suppress
+from contextlib import ExitStack, aclosing, suppress
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
-from typing import Any, Generic, Protocol, TypeVar, cast
+from datetime import timedelta
+from functools import partial
+from typing import Any, Generic, cast
 
 from graphql import GraphQLFormattedError
 from starlette.websockets import WebSocket, WebSocketState
@@ -30,29 +31,16 @@ from strawberry.subscriptions.protocols.graphql_transport_ws.types import (
 from strawberry.types import ExecutionResult
 
 from app import logs
-from app.api.extensions import (
-    Code,
-    error_entry,
-    internal_error,
-    is_request_error,
-    log_bug,
-    public_errors,
-)
-from app.clock import now
+from app.api.answers import Code, error_entry, internal_error, is_request_error, log_bug, payload
+from app.api.sessions import CallerT
 from app.db.columns import new_id
 
 CLOSE_REASON_BYTES = 123
 
 
-class Expiring(Protocol):
-    """Whoever calls, as far as sockets care."""
-
-    @property
-    def expires_at(self) -> datetime | None:
-        """When the token ends, aware; None if it does not."""
-
-
-CallerT = TypeVar("CallerT", bound=Expiring)
+KEY_ENDED = 4498
+"""Closes a socket whose key has ended; what 498 means in HTTP where it is used. A client that comes
+back with the same key meets 4403."""
 
 
 @dataclass
@@ -115,16 +103,11 @@ class SocketOperation(Operation[Session[Any], None]):
 
     async def send_result(self, result: ExecutionResult) -> None:
         """Send what an operation produced; one that failed as a whole ends with `error`."""
-        errors = public_errors(result.errors or (), request_id=self.request_id)
+        body = payload(result, request_id=self.request_id)
         if is_request_error(result):
-            await self.send_errors(errors)
+            await self.send_errors(cast("list[GraphQLFormattedError]", body["errors"]))
             return
-        payload: dict[str, object] = {"data": result.data}
-        if errors:
-            payload["errors"] = errors
-        if result.extensions:
-            payload["extensions"] = result.extensions
-        await self.handler.websocket.send_json({"id": self.id, "type": "next", "payload": payload})
+        await self.handler.websocket.send_json({"id": self.id, "type": "next", "payload": body})
 
     async def send_errors(self, errors: list[GraphQLFormattedError]) -> None:
         """End the operation with `error`."""
@@ -137,13 +120,15 @@ class SocketHandler(BaseGraphQLTransportWSHandler[Session[Any], None]):
     websocket: SocketAdapter
     _end: asyncio.Timeout
     _end_reason: tuple[int, str]
+    _at_end: ExitStack
 
     async def handle(self) -> None:
-        """Talk until the client goes, its token expires, or it no longer reads."""
+        """Talk until the client goes, its key ends, or it no longer reads."""
         try:
             async with asyncio.timeout(None) as self._end:
-                self.websocket.on_stall = self._stalled
-                await super().handle()
+                with ExitStack() as self._at_end:
+                    self.websocket.on_stall = self._stalled
+                    await super().handle()
         except Exception as error:  # noqa: BLE001 - the last place that can log it and close properly
             if self._end.expired():
                 await self.websocket.close(*self._end_reason)
@@ -153,11 +138,11 @@ class SocketHandler(BaseGraphQLTransportWSHandler[Session[Any], None]):
             await self.websocket.close(1011, message)
 
     def _stalled(self) -> None:
-        self._end_in(0, (1008, "The client does not read"))
+        self._end_now(1008, "The client does not read")
 
-    def _end_in(self, seconds: float, reason: tuple[int, str]) -> None:
-        self._end_reason = reason
-        self._end.reschedule(asyncio.get_running_loop().time() + seconds)
+    def _end_now(self, code: int, reason: str) -> None:
+        self._end_reason = (code, reason)
+        self._end.reschedule(asyncio.get_running_loop().time())
 
     async def handle_message(self, message: Message) -> None:
         """Answer a message, or close the socket for one the protocol does not know."""
@@ -170,12 +155,13 @@ class SocketHandler(BaseGraphQLTransportWSHandler[Session[Any], None]):
         await super().handle_message(message)
 
     async def handle_connection_init(self, message: ConnectionInitMessage) -> None:
-        """Check the token, and end the socket when it expires."""
+        """Check the key, and end the socket when the key ends."""
+        was_admitted = self.connection_acknowledged
         await super().handle_connection_init(message)
-        expires_at = self.context.caller.expires_at if self.context.caller else None
-        if self.connection_acknowledged and expires_at is not None:
-            left = (expires_at - now()).total_seconds()
-            self._end_in(left, (4403, "The token has expired"))
+        caller = self.context.caller
+        if self.connection_acknowledged and not was_admitted and caller is not None:
+            end = partial(self._end_now, KEY_ENDED)
+            self._at_end.enter_context(self.view.sessions.admitted(caller, end))  # type: ignore[attr-defined] # the view is a GraphQLApp
 
     async def handle_subscribe(self, message: SubscribeMessage) -> None:
         """Start an operation."""
@@ -193,7 +179,11 @@ class SocketHandler(BaseGraphQLTransportWSHandler[Session[Any], None]):
             await self.send_message({"id": key, "type": "error", "payload": [refusal]})
             return
         operation = SocketOperation(
-            self, key, payload["query"], payload.get("variables"), payload.get("operationName")
+            self,
+            key,
+            payload["query"],
+            payload.get("variables"),
+            payload.get("operationName") or None,
         )
         operation.request_id = str(new_id())
         self.operations[key] = operation

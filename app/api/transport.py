@@ -7,25 +7,25 @@ repairs of app.api.sockets.
 """
 
 import json
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Mapping, Sequence
+from contextlib import AsyncExitStack, aclosing
 from datetime import timedelta
 from functools import partial
 from typing import Generic, Protocol, TypeVar, cast
 
+from graphql import GraphQLFormattedError, OperationType
 from starlette.requests import HTTPConnection, Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket
 from strawberry.asgi import GraphQL
 from strawberry.exceptions import ConnectionRejectionError, MissingQueryError
-from strawberry.schema.base import BaseSchema
-from strawberry.schema.exceptions import CannotGetOperationTypeError, InvalidOperationTypeError
+from strawberry.schema.exceptions import CannotGetOperationTypeError
 from strawberry.subscriptions import GRAPHQL_TRANSPORT_WS_PROTOCOL
 from strawberry.types import ExecutionResult
-from strawberry.types.graphql import OperationType
 from strawberry.types.unset import UNSET, UnsetType
 
-from app.api.extensions import (
+from app.api.answers import (
     HTTP_STATUS,
     Code,
     error_entry,
@@ -33,8 +33,9 @@ from app.api.extensions import (
     is_request_error,
     log_bug,
     operation_refused,
-    public_errors,
+    payload,
 )
+from app.api.extensions import Schema
 from app.api.requests import (
     GRAPHQL_MEDIA_TYPE,
     OperationRequest,
@@ -45,12 +46,16 @@ from app.api.requests import (
     has_files,
     ip_of,
     limited_receive,
+    prefers_stream,
     read_json,
     read_operation,
     refuse_other_methods,
     request_id_of,
+    takes_stream,
 )
-from app.api.sockets import CallerT, Session, SocketAdapter, SocketHandler
+from app.api.sessions import CallerT, Sessions
+from app.api.sockets import Session, SocketAdapter, SocketHandler
+from app.api.streams import EventStream
 from app.errors import AppError, Unauthenticated
 
 MIB = 1024 * 1024
@@ -76,24 +81,27 @@ class GraphQLApp(GraphQL[Session[CallerT], None], Generic[CallerT]):
     """The GraphQL endpoint, for a `Route` and a `WebSocketRoute` at the same path.
 
     authenticate: gets the bearer token, None if there is none; raises Unauthenticated.
-    allowed_origins: other origins whose pages may open a websocket; pages of our host always may.
-    request_limit_bytes: for a request with files; json_limit_bytes: for any other.
-    send_timeout: a websocket whose client does not read for so long is given up.
+    revoked: see Sessions. allowed_origins: other origins whose pages may open a websocket; pages
+    of our host always may. request_limit_bytes: for a request with files; json_limit_bytes: for any
+    other. send_timeout: a client that does not read for so long is given up. recheck: how often
+    keys of open sessions are looked at.
     """
 
     graphql_transport_ws_handler_class = SocketHandler
 
     def __init__(
         self,
-        schema: BaseSchema,
+        schema: Schema,
         *,
         authenticate: Callable[[str | None], Awaitable[CallerT]],
+        revoked: Callable[[Collection[CallerT]], Awaitable[Collection[CallerT]]],
         make_context: MakeContext[CallerT],
         allowed_origins: Sequence[str] = (),
         request_limit_bytes: int = 100 * MIB,
         json_limit_bytes: int = 16 * MIB,
         send_timeout: timedelta = timedelta(seconds=30),
         init_timeout: timedelta = timedelta(seconds=10),
+        recheck: timedelta = timedelta(seconds=5),
         max_subscriptions_per_connection: int = 100,
     ) -> None:
         if "*" in allowed_origins:
@@ -106,9 +114,12 @@ class GraphQLApp(GraphQL[Session[CallerT], None], Generic[CallerT]):
             max_subscriptions_per_connection=max_subscriptions_per_connection,
             allowed_origins=allowed_origins,
         )
+        self.ruled_schema = schema
         self.authenticate = authenticate
         self.make_context = make_context
         self.request_limit_bytes = request_limit_bytes
+        self.sessions = Sessions(revoked, every=recheck)
+        self.send_timeout = send_timeout
         self.json_limit_bytes = min(json_limit_bytes, request_limit_bytes)
         self.websocket_adapter_class = partial(SocketAdapter, send_timeout=send_timeout)  # type: ignore[assignment] # any callable will do
 
@@ -122,10 +133,9 @@ class GraphQLApp(GraphQL[Session[CallerT], None], Generic[CallerT]):
     async def respond(self, request: Request) -> Response:
         """Answer a request, whatever it is and whatever happens."""
         request_id = request_id_of(request)
-        headers = {"X-Request-Id": request_id, "Cache-Control": "no-store"}
+        headers = {"X-Request-Id": request_id, "Cache-Control": "no-store", "Vary": "Accept"}
         try:
-            status, body = await self._answer(request, request_id)
-            content = self.encode_json(body)
+            return await self._answer(request, headers)
         except RequestRefused as refusal:
             status = refusal.status
             headers |= refusal.headers
@@ -134,24 +144,52 @@ class GraphQLApp(GraphQL[Session[CallerT], None], Generic[CallerT]):
             log_bug(bug, request_id=request_id)
             status = HTTP_STATUS[Code.INTERNAL]
             content = self.encode_json({"errors": [internal_error(request_id)]})
-        media_type = f"{answer_media_type(request)}; charset=utf-8"
-        return Response(content, status, headers, media_type)
+        return Response(content, status, headers, _media_type(request))
 
-    async def _answer(self, request: Request, request_id: str) -> tuple[int, dict[str, object]]:
+    async def _answer(self, request: Request, headers: Mapping[str, str]) -> Response:
         refuse_other_methods(request)
         # Before the body: a caller we do not know does not get to fill our disk.
         caller = await self._caller(request)
         limit = self.request_limit_bytes if has_files(request) else self.json_limit_bytes
         limited = Request(request.scope, limited_receive(request, limit))
-        try:
+        async with AsyncExitStack() as at_end:
+            at_end.push_async_callback(limited.close)
             operation = await read_operation(limited, json_limit_bytes=self.json_limit_bytes)
+            streams = self._streams(request, operation)
+            request_id = request_id_of(request)
             context = self.make_context(
                 caller=caller, request_id=request_id, ip=ip_of(request), connection=request
             )
-            result = await self._execute(operation, context, method=request.method)
-        finally:
-            await limited.close()
-        return self._result(result, request=request, request_id=request_id)
+            if streams:
+                return EventStream(
+                    self._results(operation, context, request_id),
+                    headers=headers,
+                    admitted=partial(self.sessions.admitted, caller),
+                    at_end=at_end.pop_all(),
+                    send_timeout=self.send_timeout,
+                )
+            result = await self._execute(operation, context)
+        status, content = self._result(result, request)
+        return Response(content, status, headers, _media_type(request))
+
+    def _streams(self, request: Request, operation: OperationRequest) -> bool:
+        """Return whether to answer with an event stream.
+
+        Raises:
+            RequestRefused: this kind of operation cannot be sent this way.
+        """
+        kind = self.ruled_schema.operation_type(operation.query, operation.operation_name)
+        if kind is OperationType.MUTATION and request.method == "GET":
+            raise RequestRefused(
+                Code.METHOD_NOT_ALLOWED, "A mutation needs POST.", headers={"Allow": "POST"}
+            )
+        if kind is OperationType.SUBSCRIPTION and not takes_stream(request):
+            raise RequestRefused(
+                Code.SUBSCRIPTION_NEEDS_STREAM,
+                "Subscriptions need a websocket with the protocol graphql-transport-ws, or a "
+                "request with Accept: text/event-stream.",
+            )
+        return kind is OperationType.SUBSCRIPTION or prefers_stream(request)
 
     async def _caller(self, request: Request) -> CallerT:
         try:
@@ -162,43 +200,49 @@ class GraphQLApp(GraphQL[Session[CallerT], None], Generic[CallerT]):
                 error.code, str(error), status=error.status, headers=headers
             ) from None
 
-    async def _execute(
-        self, operation: OperationRequest, context: object, *, method: str
-    ) -> ExecutionResult:
-        allowed = {OperationType.QUERY}
-        if method == "POST":
-            allowed.add(OperationType.MUTATION)
+    async def _execute(self, operation: OperationRequest, context: object) -> ExecutionResult:
         try:
             return await self.schema.execute(
                 operation.query,
                 variable_values=operation.variables,
                 context_value=context,
                 operation_name=operation.operation_name,
-                allowed_operation_types=allowed,
                 operation_extensions=operation.extensions,
             )
         except (CannotGetOperationTypeError, MissingQueryError) as error:
             raise bad_request(operation_refused(error)["message"]) from None
-        except InvalidOperationTypeError as error:
-            raise wrong_operation(error.operation_type) from None
 
-    def _result(
-        self, result: ExecutionResult, *, request: Request, request_id: str
-    ) -> tuple[int, dict[str, object]]:
-        body: dict[str, object] = {}
+    def _result(self, result: ExecutionResult, request: Request) -> tuple[int, str]:
+        body = payload(result, request_id=request_id_of(request))
         status = 200
-        errors = public_errors(result.errors or (), request_id=request_id)
-        if errors:
-            body["errors"] = errors
-        if not is_request_error(result):
-            body["data"] = result.data
-        elif any(error["extensions"]["code"] == Code.INTERNAL for error in errors):
-            status = HTTP_STATUS[Code.INTERNAL]
-        elif answer_media_type(request) == GRAPHQL_MEDIA_TYPE:
-            status = HTTP_STATUS[Code.BAD_REQUEST]
-        if result.extensions:
-            body["extensions"] = result.extensions
-        return status, body
+        if is_request_error(result):
+            errors = cast("list[GraphQLFormattedError]", body["errors"])
+            if any(error["extensions"]["code"] == Code.INTERNAL for error in errors):
+                status = HTTP_STATUS[Code.INTERNAL]
+            elif answer_media_type(request) == GRAPHQL_MEDIA_TYPE:
+                status = HTTP_STATUS[Code.BAD_REQUEST]
+        return status, self.encode_json(body)
+
+    async def _results(
+        self, operation: OperationRequest, context: object, request_id: str
+    ) -> AsyncGenerator[str, None]:
+        """Give the results of an operation as they are to be sent."""
+        try:
+            results = await self.schema.stream(
+                operation.query,
+                variable_values=operation.variables,
+                context_value=context,
+                operation_name=operation.operation_name,
+                operation_extensions=operation.extensions,
+            )
+            async with aclosing(results):
+                async for result in results:
+                    # The other kinds are those of @defer, which our schema does not switch on.
+                    body = payload(cast("ExecutionResult", result), request_id=request_id)
+                    yield self.encode_json(body)
+        except Exception as bug:  # noqa: BLE001 - a result that is no JSON, or a bug of Strawberry's
+            log_bug(bug, request_id=request_id)
+            yield self.encode_json({"errors": [internal_error(request_id)]})
 
     def decode_json(self, data: str | bytes) -> object:
         """Read a message of a websocket."""
@@ -237,13 +281,5 @@ class GraphQLApp(GraphQL[Session[CallerT], None], Generic[CallerT]):
         return cast("UnsetType", UNSET)
 
 
-def wrong_operation(kind: OperationType) -> RequestRefused:
-    """Make the refusal of an operation that needs another way in."""
-    if kind is OperationType.SUBSCRIPTION:
-        return RequestRefused(
-            Code.SUBSCRIPTION_NEEDS_WEBSOCKET,
-            "Subscriptions need a websocket with the protocol graphql-transport-ws.",
-        )
-    return RequestRefused(
-        Code.METHOD_NOT_ALLOWED, "A mutation needs POST.", headers={"Allow": "POST"}
-    )
+def _media_type(request: Request) -> str:
+    return f"{answer_media_type(request)}; charset=utf-8"

@@ -25,7 +25,7 @@ TIMEOUT = httpx2.Timeout(60, connect=10, read=300)
 ALIVE_SECONDS = 5.0
 MESSAGE_BYTES = 4 * MIB
 UNAUTHORIZED = 401
-WRONG_KEY = frozenset({4401, 4403})
+WRONG_KEY = frozenset({4401, 4403, 4498})
 LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 
 PROBLEM = "... on Problem { code title detail }"
@@ -175,10 +175,10 @@ class Client:
         return await self._post(json={"query": query, "variables": given})
 
     async def _post(self, **body: Any) -> dict[str, Any]:  # noqa: ANN401 - the body, as httpx2 takes it
+        # The second header is asked for where files come along.
+        headers = {"authorization": self._authorization, "graphql-require-preflight": "1"}
         try:
-            answer = await self._http.post(
-                self.endpoint.graphql, headers={"authorization": self._authorization}, **body
-            )
+            answer = await self._http.post(self.endpoint.graphql, headers=headers, **body)
         except httpx2.HTTPError as error:
             raise ServiceGone(f"Nothing answers at {self.endpoint.url}: {error}.") from None
         return _data(answer)

@@ -3,7 +3,7 @@
 import asyncio
 import json
 import socket
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Collection
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -21,7 +21,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 from websockets.typing import Subprotocol
 
-from app.api.extensions import SCHEMA_EXTENSIONS, UPLOAD, Schema
+from app.api.extensions import SCHEMA_EXTENSIONS, UPLOAD, QueryRules, Schema
 from app.api.transport import GraphQLApp
 from app.clock import now
 from app.errors import Forbidden, NotFound, Unauthenticated
@@ -35,7 +35,7 @@ BROKEN = "dy_broken"
 BEARER = {"Authorization": f"Bearer {GOOD}"}
 
 
-@dataclass
+@dataclass(frozen=True)
 class Caller:
     name: str
     expires_at: datetime | None = None
@@ -49,11 +49,12 @@ class World:
     loads: list[str] = field(default_factory=list)
     ips: list[str | None] = field(default_factory=list)
     files: list[Any] = field(default_factory=list)
+    revoked: set["Caller"] = field(default_factory=set)
 
     def renew(self) -> None:
         """Forget what the last test did."""
         self.freed = asyncio.Event()
-        for seen in (self.loads, self.ips, self.files):
+        for seen in (self.loads, self.ips, self.files, self.revoked):
             seen.clear()
 
 
@@ -195,6 +196,8 @@ async def authenticate(token: str | None) -> Caller:
 @asynccontextmanager
 async def endpoint(
     world: World,
+    *,
+    rules: QueryRules | None = None,
     **options: Any,  # noqa: ANN401 - handed to GraphQLApp
 ) -> AsyncIterator[str]:
     """Serve the schema; yield host and port."""
@@ -212,7 +215,17 @@ async def endpoint(
         world.ips.append(ip)
         return Context(caller, request_id, world, DataLoader(load))
 
-    graphql = GraphQLApp(schema, authenticate=authenticate, make_context=make_context, **options)
+    async def revoked(callers: Collection[Caller]) -> Collection[Caller]:
+        return world.revoked.intersection(callers)
+
+    graphql = GraphQLApp(
+        schema.ruled(rules or QueryRules()),
+        authenticate=authenticate,
+        revoked=revoked,
+        make_context=make_context,
+        recheck=timedelta(seconds=0.05),
+        **options,
+    )
     app = Starlette(routes=[Route("/graphql", graphql), WebSocketRoute("/graphql", graphql)])
     async with served(app) as address:
         yield address

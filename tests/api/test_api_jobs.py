@@ -399,7 +399,7 @@ async def test_a_deleted_job_goes_with_all_that_came_with_it(paced: Service) -> 
     assert answer == {
         "__typename": "DeleteJobSuccess",
         "deletedId": id,
-        "status": "COMPLETED",
+        "lastStatus": "COMPLETED",
         "canceledFirst": False,
         "deletedJobIds": [id],
         "deletedDocumentIds": owned,
@@ -424,7 +424,7 @@ async def test_a_document_that_another_job_uses_stays(paced: Service) -> None:
     document = (await paced.job(first))["documents"]["nodes"][0]["document"]["id"]
     second = await paced.create_on(document)
     answer = await paced.ask(DELETE, id=first)
-    assert (answer["status"], answer["canceledFirst"]) == ("CANCELED", True)
+    assert (answer["lastStatus"], answer["canceledFirst"]) == ("CANCELED", True)
     assert (answer["deletedDocumentIds"], answer["freedBytes"]) == ([], 0)
     await paced.work()
     assert (await paced.job(second))["status"] == "COMPLETED"

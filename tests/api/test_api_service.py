@@ -3,7 +3,7 @@
 import pytest
 from service import Service
 
-from app.api.extensions import Code
+from app.api.answers import Code
 from app.db.work import transaction
 from app.errors import ErrorCode, refusals
 from app.jobs.models import Worker

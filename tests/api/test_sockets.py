@@ -5,13 +5,13 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from graphql_endpoint import BROKEN, GOOD, ODD, SOON, Client, World, endpoint, websocket
+from graphql_endpoint import BROKEN, GOOD, ODD, SOON, Caller, Client, World, endpoint, websocket
 from websockets.exceptions import InvalidStatus
 from websockets.typing import Origin, Subprotocol
 
 pytestmark = pytest.mark.anyio
 
-OPTIONS = {
+OPTIONS: dict[str, Any] = {
     "allowed_origins": ["https://app.example"],
     "send_timeout": timedelta(seconds=0.2),
     "init_timeout": timedelta(seconds=5),
@@ -66,7 +66,8 @@ async def test_a_subscription_delivers_and_completes(client: Client) -> None:
 async def test_queries_run_over_websockets_too(client: Client) -> None:
     query = "query ($n: Int!) { double(number: $n) }"
     await client.subscribe(query, variables={"n": 4}, operationName=None, extensions=None)
-    assert (await client.receive())["payload"] == {"data": {"double": 8}}
+    payload = {"data": {"double": 8}, "extensions": {"cost": 1}}
+    assert (await client.receive())["payload"] == payload
     assert await client.receive() == {"id": "1", "type": "complete"}
 
 
@@ -114,7 +115,15 @@ async def test_a_socket_ends_when_its_token_expires(stranger: Client, world: Wor
     await stranger.start(SOON)
     await stranger.subscribe("subscription { forever }")
     assert (await stranger.receive())["type"] == "next"
-    assert await stranger.closed() == (4403, "The token has expired")
+    assert await stranger.closed() == (4498, "The key has expired")
+    assert world.freed.is_set()
+
+
+async def test_a_socket_ends_when_its_key_is_revoked(client: Client, world: World) -> None:
+    await client.subscribe("subscription { forever }")
+    assert (await client.receive())["type"] == "next"
+    world.revoked.add(Caller("good"))
+    assert await client.closed() == (4498, "The key was revoked")
     assert world.freed.is_set()
 
 
@@ -296,7 +305,7 @@ async def test_complete_frees_the_generator_and_the_id(client: Client, world: Wo
     await client.send({"type": "complete", "id": "1"})
     await asyncio.wait_for(world.freed.wait(), 10)
     await client.subscribe("{ hello }")
-    assert (await client.receive())["payload"] == {"data": {"hello": "hi"}}
+    assert (await client.receive())["payload"]["data"] == {"hello": "hi"}
 
 
 async def test_a_client_that_goes_frees_the_generator(address: str, world: World) -> None:

@@ -1,6 +1,7 @@
 import json
 import logging
 from collections.abc import AsyncIterator
+from typing import Any
 
 import httpx2
 import pytest
@@ -11,6 +12,7 @@ from app.api.transport import GraphQLApp
 pytestmark = pytest.mark.anyio
 
 JSON = "application/json"
+PREFLIGHT = {"GraphQL-Require-Preflight": "1"}
 GRAPHQL = "application/graphql-response+json"
 
 
@@ -22,7 +24,7 @@ def anyio_backend() -> str:  # for the server, which lives as long as this modul
 @pytest.fixture(scope="module")
 async def server() -> AsyncIterator[tuple[str, World]]:
     world = World()
-    limits = {"request_limit_bytes": 60_000, "json_limit_bytes": 20_000}
+    limits: dict[str, Any] = {"request_limit_bytes": 60_000, "json_limit_bytes": 20_000}
     async with endpoint(world, **limits) as address:
         yield address, world
 
@@ -65,7 +67,7 @@ async def test_an_answer_has_the_media_type_that_was_asked_for(
     answer = await post(client, accept, query="{ hello }")
     assert answer.status_code == 200
     assert answer.headers["content-type"] == f"{answered}; charset=utf-8"
-    assert answer.json() == {"data": {"hello": "hi"}}
+    assert answer.json()["data"] == {"hello": "hi"}
 
 
 @pytest.mark.parametrize(("accept", "status"), [(JSON, 200), (GRAPHQL, 400)])
@@ -120,6 +122,10 @@ async def test_a_null_that_a_nullable_variable_brings_is_the_callers_fault(
             "The document has several operations; name one of them in operationName.",
         ),
         (
+            '{"query": "query A {hello} query B {whoami}", "operationName": ""}',
+            "The document has several operations; name one of them in operationName.",
+        ),
+        (
             '{"query": "query A {hello}", "operationName": "C"}',
             'The document holds no operation named "C".',
         ),
@@ -140,7 +146,7 @@ async def test_a_malformed_request_is_refused(
 async def test_the_named_one_of_several_operations_is_run(client: httpx2.AsyncClient) -> None:
     query = "query A { hello } query B { whoami }"
     answer = await post(client, query=query, operationName="B")
-    assert answer.json() == {"data": {"whoami": "good"}}
+    assert answer.json()["data"] == {"whoami": "good"}
 
 
 async def test_a_body_that_is_no_json_is_refused(client: httpx2.AsyncClient) -> None:
@@ -154,7 +160,7 @@ async def test_a_body_that_is_no_json_is_refused(client: httpx2.AsyncClient) -> 
     )
 
 
-async def test_a_subscription_needs_a_websocket(client: httpx2.AsyncClient) -> None:
+async def test_a_subscription_needs_a_stream(client: httpx2.AsyncClient) -> None:
     query = "subscription { count(to: 1) }"
     for answer in (
         await post(client, query=query),
@@ -162,14 +168,15 @@ async def test_a_subscription_needs_a_websocket(client: httpx2.AsyncClient) -> N
     ):
         assert answer.status_code == 400
         assert answer.json() == refused(
-            "SUBSCRIPTION_NEEDS_WEBSOCKET",
-            "Subscriptions need a websocket with the protocol graphql-transport-ws.",
+            "SUBSCRIPTION_NEEDS_STREAM",
+            "Subscriptions need a websocket with the protocol graphql-transport-ws, or a request "
+            "with Accept: text/event-stream.",
         )
 
 
 async def test_a_query_may_come_by_get(client: httpx2.AsyncClient) -> None:
     params = {"query": "query($n: Int!) { double(number: $n) }", "variables": '{"n": 4}'}
-    assert (await client.get("/graphql", params=params)).json() == {"data": {"double": 8}}
+    assert (await client.get("/graphql", params=params)).json()["data"] == {"double": 8}
 
 
 async def test_get_refuses_mutations(client: httpx2.AsyncClient) -> None:
@@ -216,7 +223,7 @@ async def test_the_context_knows_the_address_and_the_id_of_the_request(
         "/graphql", json={"query": "{ requestId }"}, headers={"X-Request-Id": "from-proxy.1"}
     )
     assert answer.headers["x-request-id"] == "from-proxy.1"
-    assert answer.json() == {"data": {"requestId": "from-proxy.1"}}
+    assert answer.json()["data"] == {"requestId": "from-proxy.1"}
     assert world.ips == ["127.0.0.1"]
 
 
@@ -314,6 +321,11 @@ async def test_a_request_that_is_too_large_is_refused(client: httpx2.AsyncClient
     assert (await post(client, query="{ hello }")).status_code == 200
 
 
+async def test_an_answer_tells_what_it_cost(client: httpx2.AsyncClient) -> None:
+    answer = await post(client, query="{ hello query { hello } __typename }")
+    assert answer.json()["extensions"] == {"cost": 3}
+
+
 UPLOAD_FILE = "mutation ($file: Upload!) { upload(file: $file) }"
 
 
@@ -322,7 +334,9 @@ async def send_files(
 ) -> httpx2.Response:
     data = {"operations": json.dumps(operations), "map": json.dumps(paths)}
     parts = {name: (f"{name}.txt", content) for name, content in files.items()}
-    return await client.post("/graphql", data=data, files=parts or {"none": ("none", b"")})
+    return await client.post(
+        "/graphql", data=data, files=parts or {"none": ("none", b"")}, headers=PREFLIGHT
+    )
 
 
 async def test_a_file_comes_with_its_mutation_and_is_closed_after_it(
@@ -330,7 +344,7 @@ async def test_a_file_comes_with_its_mutation_and_is_closed_after_it(
 ) -> None:
     operations = {"query": UPLOAD_FILE, "variables": {"file": None}}
     answer = await send_files(client, operations, {"one": ["variables.file"]}, one=b"text")
-    assert answer.json() == {"data": {"upload": "text"}}
+    assert answer.json()["data"] == {"upload": "text"}
     assert [file.file.closed for file in world.files] == [True]
 
 
@@ -341,7 +355,7 @@ async def test_files_find_their_places_in_lists_and_objects(client: httpx2.Async
     answer = await send_files(
         client, {"query": query, "variables": variables}, paths, x=b"one", y=b"two"
     )
-    assert answer.json() == {"data": {"uploadAll": ["a: two", "b: one"]}}
+    assert answer.json()["data"] == {"uploadAll": ["a: two", "b: one"]}
 
 
 @pytest.mark.parametrize(
@@ -378,10 +392,56 @@ async def test_a_form_that_is_none_is_refused(
     client: httpx2.AsyncClient, content_type: str
 ) -> None:
     answer = await client.post(
-        "/graphql", content=b"nothing", headers={"Content-Type": content_type}
+        "/graphql", content=b"nothing", headers={"Content-Type": content_type, **PREFLIGHT}
     )
     assert answer.status_code == 400
     assert answer.json()["errors"][0]["extensions"] == {"code": "BAD_REQUEST"}
+
+
+@pytest.mark.parametrize("header", ["Apollo-Require-Preflight", "X-Requested-With"])
+async def test_a_form_of_a_strange_page_is_refused(
+    client: httpx2.AsyncClient, world: World, header: str
+) -> None:
+    operations = json.dumps({"query": UPLOAD_FILE, "variables": {"file": None}})
+    request = {
+        "data": {"operations": operations, "map": '{"one": ["variables.file"]}'},
+        "files": {"one": ("one.txt", b"text")},
+    }
+    for headers in ({}, {header: ""}):
+        answer = await client.post("/graphql", headers=headers, **request)  # type: ignore[arg-type]
+        assert answer.status_code == 400
+        assert answer.json() == refused(
+            "PREFLIGHT_REQUIRED",
+            "A request with files needs the header GraphQL-Require-Preflight: 1.",
+        )
+    assert world.files == []
+    answer = await client.post("/graphql", headers={header: "1"}, **request)  # type: ignore[arg-type]
+    assert answer.json()["data"] == {"upload": "text"}
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Content-Encoding": "gzip"},
+        {"Content-Type": "application/json; charset=utf-16"},
+        {"Content-Type": 'application/json; charset="latin-1"'},
+    ],
+)
+async def test_a_body_in_another_encoding_is_refused(
+    client: httpx2.AsyncClient, headers: dict[str, str]
+) -> None:
+    answer = await client.post(
+        "/graphql", content=b'{"query": "{ hello }"}', headers={"Content-Type": JSON, **headers}
+    )
+    assert answer.status_code == 415
+    assert answer.json()["errors"][0]["extensions"] == {"code": "UNSUPPORTED_MEDIA_TYPE"}
+
+
+async def test_the_charset_may_be_named(client: httpx2.AsyncClient) -> None:
+    for charset in ("utf-8", '"UTF-8"'):
+        headers = {"Content-Type": f"application/json; charset={charset}"}
+        answer = await client.post("/graphql", content=b'{"query": "{ hello }"}', headers=headers)
+        assert answer.json()["data"] == {"hello": "hi"}
 
 
 async def test_an_upload_that_is_too_large_is_refused(
@@ -414,4 +474,10 @@ async def test_loaders_begin_empty_in_each_request(
 
 async def test_a_wildcard_is_not_an_origin() -> None:
     with pytest.raises(ValueError, match="allowed_origins must name each origin"):
-        GraphQLApp(schema, authenticate=None, make_context=None, allowed_origins=["*"])  # type: ignore[arg-type]
+        GraphQLApp(
+            schema,
+            authenticate=None,  # type: ignore[arg-type]
+            revoked=None,  # type: ignore[arg-type]
+            make_context=None,  # type: ignore[arg-type]
+            allowed_origins=["*"],
+        )

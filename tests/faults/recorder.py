@@ -166,7 +166,10 @@ class Recorder:
                     for number, file in enumerate(files)
                 },
             }
-        headers = {"authorization": f"Bearer {self.machine.key}"}
+        headers = {
+            "authorization": f"Bearer {self.machine.key}",
+            "graphql-require-preflight": "1",
+        }
         url = f"{self.machine.url}/graphql"
         try:
             answer = await self.http.post(url, headers=headers, **body)
