@@ -30,7 +30,11 @@ class WorkerContext:
     def limits(self) -> Limits:
         """What one document may use."""
         settings = self.settings
-        return Limits(memory_bytes=settings.sandbox_memory_bytes, page_time=settings.page_time)
+        return Limits(
+            memory_bytes=settings.sandbox_memory_bytes,
+            page_time=settings.page_time,
+            pages=settings.page_limit,
+        )
 
     @property
     def free_slots(self) -> int:

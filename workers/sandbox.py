@@ -46,12 +46,14 @@ class Limits:
     runs only while the worker waits for the page, not while the page waits for the worker.
     page_output_bytes: what one page may hand on; of that a quarter for all but bodies and files.
     output_bytes: what the whole run may hand on.
+    pages: what the document may have.
     """
 
     memory_bytes: int
     page_time: timedelta = timedelta(seconds=30)
     page_output_bytes: int = 32 * MIB
     output_bytes: int = GIB
+    pages: int = 10_000
     open_files: int = 64
 
 
@@ -182,6 +184,8 @@ class Run:
         frame = await self._next_frame()
         match frame:
             case Page() if self._follows(frame):
+                if frame.total > self._limits.pages:
+                    raise self._too_long(frame.total)
                 self._last = frame.number
                 return frame
             case Done():
@@ -220,6 +224,10 @@ class Run:
         if self._left_bytes < 0:
             most = self._limits.output_bytes
             raise self._failed(ErrorCode.TOO_LARGE, f"The document gave more than {most:,} bytes.")
+
+    def _too_long(self, pages: int) -> ProcessingFailed:
+        message = f"The document has {pages:,} pages; at most {self._limits.pages:,} are taken."
+        return self._failed(ErrorCode.TOO_LARGE, message)
 
     def _broken(self) -> ProcessingFailed:
         return self._failed(ErrorCode.CRASHED, "The processor broke the protocol.")

@@ -13,8 +13,17 @@ from app.clock import now
 from app.db.work import Work, reading, transaction, unbroken
 from app.documents import commands as documents
 from app.documents.models import FileRemoval
-from app.jobs import commands, recording, runs, turns
-from app.jobs.models import JobEvent, Worker
+from app.jobs import (
+    commands,
+    deletions,
+    idempotency,
+    patience,
+    recording,
+    retention,
+    runs,
+    turns,
+)
+from app.jobs.models import IdempotencyKey, JobEvent, Worker
 from app.jobs.types import EventKind
 from workers.context import WorkerContext
 
@@ -28,7 +37,7 @@ REMOVALS_AT_ONCE = 500
 async def sweep_for_ever(context: WorkerContext) -> None:
     """Sweep every `settings.sweep`, whatever goes wrong meanwhile."""
     while True:
-        for step in (take_back_lost, ring_for_forgotten, give_up_uploads, remove_files, forget):
+        for step in STEPS:
             await _safely(step, context)
         await asyncio.sleep(context.settings.sweep.total_seconds())
 
@@ -89,6 +98,29 @@ async def give_up_uploads(context: WorkerContext) -> None:
             await commands.data_arrived(work, context.bell, id)
 
 
+async def give_up_waits(context: WorkerContext) -> None:
+    """Fail drafts and jobs that have waited for too long."""
+    async with reading(context.database) as session:
+        overdue = await patience.overdue(session)
+    for job_id in overdue:
+        async with transaction(context.database) as work:
+            await patience.give_up(work, context.bell, job_id)
+
+
+async def remove_expired(context: WorkerContext) -> None:
+    """Remove jobs and documents whose time is over, with their bytes."""
+    async with reading(context.database) as session:
+        expired = await retention.expired_jobs(session)
+    for job_id in expired:
+        async with transaction(context.database) as work:
+            await deletions.expire(work, context.bell, job_id, store=context.store)
+    while True:
+        async with transaction(context.database) as work:
+            removed = await retention.remove_documents(work, store=context.store)
+        if removed < retention.AT_ONCE:
+            return
+
+
 async def remove_files(context: WorkerContext) -> None:
     """Remove bytes whose rows are gone, where the process that should have did not live to."""
     async with reading(context.database) as session:
@@ -111,7 +143,7 @@ async def _removed(context: WorkerContext, key: UUID) -> bool:
 
 
 async def forget(context: WorkerContext) -> None:
-    """Forget deleted jobs and workers that went without a word."""
+    """Forget deleted jobs, old keys of requests, and workers that went without a word."""
     async with transaction(context.database) as work:
         await _forget(work)
 
@@ -121,6 +153,8 @@ async def _forget(work: Work) -> None:
     await work.session.exec(
         delete(JobEvent).where(col(JobEvent.kind) == EventKind.DELETED, col(JobEvent.at) < old)
     )
+    old = now() - idempotency.KEPT
+    await work.session.exec(delete(IdempotencyKey).where(col(IdempotencyKey.created_at) < old))
     silent = now() - WORKERS_KEPT
     await work.session.exec(delete(Worker).where(col(Worker.last_seen_at) < silent))
 
@@ -132,3 +166,14 @@ async def _safely(
         await unbroken(step(context))
     except Exception:
         logger.exception("%s failed; it is tried again", step.__name__)
+
+
+STEPS = (
+    take_back_lost,
+    ring_for_forgotten,
+    give_up_waits,
+    give_up_uploads,
+    remove_expired,
+    remove_files,
+    forget,
+)

@@ -9,7 +9,7 @@ from app.api.jobs import Job
 from app.api.pages import existing_id
 from app.api.problems import Forbidden, LimitExceeded, NotFound
 from app.api.vocabulary import BigInt, JobStatus
-from app.jobs import commands
+from app.jobs import commands, deletions
 
 
 @strawberry.type(description="The job is canceled, or had ended before.")
@@ -54,7 +54,7 @@ async def cancel_job(context: Context, id: str) -> CancelJobSuccess:
 async def delete_job(context: Context, id: str) -> DeleteJobSuccess:
     """Delete a job with all that belongs to it."""
     async with context.writing() as work:
-        gone = await commands.delete(
+        gone = await deletions.delete(
             work,
             context.services.bell,
             caller=context.caller,

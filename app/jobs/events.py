@@ -19,7 +19,7 @@ from app.clock import now
 from app.db import pages
 from app.db.work import ReadSession, Work
 from app.errors import InvalidCursor
-from app.jobs import log
+from app.jobs import log, retention
 from app.jobs.models import Job, JobEvent
 from app.jobs.queue import Doorbell
 from app.jobs.states import FINISHED, JobStatus, sources
@@ -81,6 +81,7 @@ async def move(
     work.after_commit(partial(_log, job_id, to))
     if to in FINISHED:
         await log.attach(work, job)
+        await retention.keep(work, [job])
     return job
 
 

@@ -27,6 +27,9 @@ from app.jobs.runs import Run, RunDocument, RunLost
 from app.jobs.states import FINISHED, OPEN, JobStatus
 from app.jobs.types import EventKind, JobOutcome, Severity
 
+LONGEST_DELAY = timedelta(minutes=5)
+"""The longest wait before a job is taken up again."""
+
 
 async def record_pages(
     work: Work, bell: Doorbell, run: Run, document: RunDocument, pages: Sequence[Page]
@@ -176,7 +179,8 @@ async def try_again(
 ) -> None:
     """Charge an attempt that went wrong by no fault of the documents.
 
-    The job is taken up again after `delay`, doubled each time, or fails where it was tried enough.
+    The job is taken up again after `delay`, doubled each time up to LONGEST_DELAY, or fails where
+    it was tried enough.
 
     Raises:
         RunLost: the job is no longer this run's.
@@ -187,7 +191,8 @@ async def try_again(
     if job.charged_attempts >= job.max_attempts:
         await fail(work, bell, run, failure)
         return
-    due_at = now() + delay * 2 ** (job.charged_attempts - 1)
+    doubled = delay * 2 ** min(job.charged_attempts - 1, 16)
+    due_at = now() + min(doubled, max(delay, LONGEST_DELAY))
     await runs.give_back(work, bell, run, reason="The job is taken up again.", due_at=due_at)
 
 

@@ -16,7 +16,7 @@ from app.documents import commands as documents
 from app.documents.models import Document, DocumentStatus
 from app.documents.store import Stored
 from app.errors import NotFound
-from app.jobs import commands, creation
+from app.jobs import commands, creation, deletions
 from app.jobs.models import Job, JobEvent
 from app.jobs.options import SegmentOptions
 from app.jobs.states import FINISHED, JobStatus
@@ -104,7 +104,7 @@ async def test_a_command_that_waited_for_a_deletion_finds_nothing(world: World) 
     for command in (delete, cancel):
         id = await world.create(owned=True)
         async with transaction(world.database) as work:
-            await commands.delete(
+            await deletions.delete(
                 work, world.bell, caller=world.caller, job_id=id, store=world.store
             )
             task = asyncio.create_task(command(world, id))
@@ -170,10 +170,10 @@ async def arrive(work: Work, world: World, id: UUID) -> None:
     await commands.data_arrived(work, world.bell, id)
 
 
-async def delete(world: World, id: UUID) -> commands.Deleted:
+async def delete(world: World, id: UUID) -> deletions.Deleted:
     """Delete a job."""
     async with transaction(world.database) as work:
-        return await commands.delete(
+        return await deletions.delete(
             work, world.bell, caller=world.caller, job_id=id, store=world.store
         )
 

@@ -14,7 +14,7 @@ from app.clock import now
 from app.db.work import ReadSession, Work, WriteSession, reading, transaction
 from app.documents.models import Document
 from app.errors import ErrorCode, Failure
-from app.jobs import commands, events, recording, runs
+from app.jobs import commands, deletions, events, recording, runs
 from app.jobs.models import Job, JobEvent
 from app.jobs.results import Issue, Page, Segment
 from app.jobs.runs import Run, RunLost
@@ -69,7 +69,7 @@ async def lose_to_a_cancel(world: World, run: Run) -> None:
 async def lose_to_a_deletion(world: World, run: Run) -> None:
     """Have the caller delete the job."""
     async with transaction(world.database) as work:
-        await commands.delete(
+        await deletions.delete(
             work, world.bell, caller=world.caller, job_id=run.job_id, store=world.store
         )
 

@@ -1,0 +1,118 @@
+"""Removing jobs with all that belongs to them: a caller says so, or their time is over.
+
+With a job go its segments, files, events and keys, the children of a conditional job, and the
+documents that came with it or from it where no other job uses them. One event stays for a day: it
+tells watchers that the job is gone.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from uuid import UUID
+
+from sqlmodel import col, select
+
+from app.accounts.caller import Caller
+from app.clock import now
+from app.db.work import Work
+from app.documents import commands as documents
+from app.documents.models import Document, DocumentStatus
+from app.documents.store import Store
+from app.jobs import attachments, commands, events
+from app.jobs.models import Job, JobDocument
+from app.jobs.queue import Doorbell
+from app.jobs.states import JobStatus
+
+
+@dataclass(slots=True)
+class Deleted:
+    """What went with a job. job_ids: its own first, then those of its children."""
+
+    status: JobStatus
+    canceled_first: bool
+    job_ids: list[UUID] = field(default_factory=list)
+    document_ids: list[UUID] = field(default_factory=list)
+    freed_bytes: int = 0
+
+
+async def delete(
+    work: Work, bell: Doorbell, *, caller: Caller, job_id: UUID, store: Store
+) -> Deleted:
+    """Delete a job with all that belongs to it; what of it has not ended is canceled first.
+
+    Raises:
+        NotFound: there is no such job.
+    """
+    await _hold_uploads(work, job_id)
+    job = await commands.find(work, caller=caller, job_id=job_id)
+    return await _remove(work, bell, job, store=store)
+
+
+async def expire(work: Work, bell: Doorbell, job_id: UUID, *, store: Store) -> None:
+    """Delete a job whose time is over; not where somebody else holds it just now."""
+    job = await work.session.get(
+        Job, job_id, with_for_update={"skip_locked": True}, populate_existing=True
+    )
+    if job is not None and job.expires_at is not None and job.expires_at < now():
+        await _remove(work, bell, job, store=store)
+
+
+async def _remove(work: Work, bell: Doorbell, job: Job, *, store: Store) -> Deleted:
+    canceled = await commands.stop(work, bell, job.id)
+    jobs = [job, *await _descendants(work, job.id)]
+    for child in jobs[1:]:
+        await commands.stop(work, bell, child.id)
+    gone = Deleted(
+        job.status, canceled_first=canceled is not None, job_ids=[each.id for each in jobs]
+    )
+    doomed = await _documents_of(work, gone.job_ids)
+    for each in jobs:
+        gone.freed_bytes += await attachments.remove(work, job_id=each.id, store=store)
+        await events.last(work, bell, each)
+        await work.session.delete(each)
+    await work.session.flush()
+    for document in doomed:
+        gone.document_ids.append(document.id)
+        gone.freed_bytes += document.size or await store.received(document.id)
+        await documents.delete(work, document, store=store)
+    return gone
+
+
+async def _hold_uploads(work: Work, job_id: UUID) -> None:
+    """Hold the documents of a job that are still to come, before the job itself.
+
+    An upload that completes holds its document and then asks for the jobs that wait for it.
+    """
+    owned = select(JobDocument.document_id).where(JobDocument.job_id == job_id)
+    coming = select(Document.id).where(
+        col(Document.id).in_(owned), col(Document.status) == DocumentStatus.NEW
+    )
+    await work.session.exec(coming.order_by(col(Document.id)).with_for_update())
+
+
+async def _descendants(work: Work, job_id: UUID) -> list[Job]:
+    found: list[Job] = []
+    above = [job_id]
+    while above:
+        statement = select(Job).where(col(Job.parent_id).in_(above)).order_by(col(Job.id))
+        children = (await work.session.exec(statement.with_for_update())).all()
+        found += children
+        above = [child.id for child in children]
+    return found
+
+
+async def _documents_of(work: Work, job_ids: Sequence[UUID]) -> Sequence[Document]:
+    """Return the documents that came with jobs or from them, and that no other job uses."""
+    owned = select(JobDocument.document_id).where(
+        col(JobDocument.job_id).in_(job_ids), col(JobDocument.owned)
+    )
+    candidates = select(Document).where(
+        col(Document.id).in_(owned) | col(Document.produced_by_id).in_(job_ids)
+    )
+    # Locked first, then looked at: a job that is being created holds them until it is there.
+    found = (await work.session.exec(candidates.order_by(col(Document.id)).with_for_update())).all()
+    elsewhere = select(JobDocument.document_id).where(
+        col(JobDocument.document_id).in_([document.id for document in found]),
+        col(JobDocument.job_id).not_in(job_ids),
+    )
+    used = set(await work.session.exec(elsewhere))
+    return [document for document in found if document.id not in used]

@@ -1,0 +1,79 @@
+"""How long jobs and documents are kept, and what becomes of them when that time is over.
+
+A job is kept for its ttlSeconds from its end. A document is kept for its own time, and as long as a
+job uses it; when a job ends, the times of its documents are put off to its own.
+"""
+
+from collections.abc import Sequence
+from datetime import timedelta
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, union
+from sqlmodel import col, exists, select, update
+
+from app.clock import now
+from app.db.work import ReadSession, Work
+from app.documents import commands as documents
+from app.documents.models import Document, DocumentStatus
+from app.documents.store import Store
+from app.jobs.models import Job, JobDocument
+
+AT_ONCE = 100
+"""What one step of the sweep takes up at most."""
+
+
+async def keep(work: Work, jobs: Sequence[Job]) -> None:
+    """Say until when jobs that have just ended are kept, and their documents with them."""
+    for job in jobs:
+        if job.finished_at is None:
+            continue
+        job.expires_at = job.finished_at + timedelta(seconds=job.ttl_seconds)
+        used = select(col(JobDocument.document_id)).where(JobDocument.job_id == job.id)
+        made = select(col(Document.id)).where(Document.produced_by_id == job.id)
+        # Those that somebody holds are left: whoever makes a new job on a document holds it, and
+        # may wait for this job in turn. That is safe, since what a job uses is never removed.
+        sooner = (
+            select(Document.id)
+            .where(
+                col(Document.id).in_(union(used, made)),
+                col(Document.expires_at) < job.expires_at,
+            )
+            .with_for_update(skip_locked=True)
+        )
+        await work.session.exec(
+            update(Document)
+            .where(col(Document.id).in_(sooner))
+            .values(expires_at=job.expires_at)
+            .execution_options(synchronize_session=False)
+        )
+    await work.session.flush()
+
+
+async def expired_jobs(session: ReadSession) -> Sequence[UUID]:
+    """Return the ids of jobs whose time is over, oldest first, AT_ONCE at most."""
+    statement = select(Job.id).where(col(Job.expires_at) < now())
+    return (await session.exec(statement.order_by(col(Job.expires_at)).limit(AT_ONCE))).all()
+
+
+async def remove_documents(work: Work, *, store: Store) -> int:
+    """Remove documents whose time is over and that no job uses; return how many, AT_ONCE at most.
+
+    Several workers may do this at once: what one of them holds the others leave.
+    """
+    expired = select(Document).where(col(Document.expires_at) < now(), ~_in_use())
+    locked = expired.order_by(col(Document.expires_at)).limit(AT_ONCE)
+    found = (await work.session.exec(locked.with_for_update(skip_locked=True))).all()
+    # Asked again under the lock: a job may have been made on one of them just before.
+    ids = [document.id for document in found]
+    free = select(Document.id).where(col(Document.id).in_(ids), ~_in_use())
+    unused = set((await work.session.exec(free)).all())
+    for document in found:
+        if document.id in unused:
+            await documents.delete(work, document, store=store)
+    return len(unused)
+
+
+def _in_use() -> ColumnElement[bool]:
+    used = exists().where(col(JobDocument.document_id) == col(Document.id))
+    made = exists().where(col(Job.id) == col(Document.produced_by_id))
+    return used | made | (col(Document.status) == DocumentStatus.NEW)
