@@ -11,10 +11,10 @@ from world import World
 
 from app.clock import now
 from app.db.work import reading, transaction
-from app.documents.models import Document, DocumentStatus, FileRemoval
+from app.documents.models import Document, DocumentStatus
 from app.errors import ErrorCode
-from app.jobs import commands, patience, retention
-from app.jobs.models import IdempotencyKey, Job, JobDocument, JobEvent
+from app.jobs import attachments, commands, patience, retention
+from app.jobs.models import Attachment, IdempotencyKey, Job, JobDocument, JobEvent
 from app.jobs.states import FINISHED, JobStatus
 from app.jobs.types import EventKind
 from workers import sweep
@@ -128,11 +128,12 @@ async def test_what_is_over_goes_with_its_bytes(paced: Service) -> None:
         told = set(await session.exec(deleted))
         came_with = select(JobDocument.document_id).where(JobDocument.job_id == UUID(kept))
         owned = (await session.exec(came_with)).one()
-        assert (await session.exec(select(FileRemoval))).all() != []
+        stored = col(Attachment.type).in_(attachments.STORED)
+        files = set(await session.exec(select(Attachment.id).where(stored)))
     assert jobs == {UUID(kept), UUID(open_job)}
     assert told == {UUID(old), UUID(running)}
     assert documents == {owned, UUID(used), UUID(young)}
-    assert set(paced.stored()) == documents
+    assert set(paced.stored()) == documents | files
 
 
 async def test_a_document_that_a_new_job_takes_just_now_stays(world: World) -> None:
