@@ -22,6 +22,7 @@ from app.db.engine import Database
 from app.documents.links import Links
 from app.documents.store import store_for
 from app.jobs.queue import Doorbell
+from app.seals import Seals
 from app.settings import Settings
 
 
@@ -91,5 +92,6 @@ def _services(settings: Settings) -> Services:
         bell=bell,
         store=store_for(settings),
         links=Links(settings.link_keys),
+        seals=Seals(settings.link_keys),
         live=Live(bell),
     )

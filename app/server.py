@@ -8,6 +8,7 @@ import uvicorn
 from app import lifeline
 from app.asgi import create_app
 from app.embedded import endpoint
+from app.seals import forbid_core_dumps
 from app.settings import MIB, Settings
 
 logger = logging.getLogger(__name__)
@@ -16,6 +17,7 @@ logger = logging.getLogger(__name__)
 def serve(settings: Settings, *, fd: int | None) -> None:
     """Answer callers until SIGTERM or SIGINT. fd: a socket that listens; None: open one."""
     lifeline.watch()
+    forbid_core_dumps()
     listener = (
         endpoint.listen(settings.host, settings.port) if fd is None else socket.socket(fileno=fd)
     )

@@ -93,8 +93,9 @@ class Settings(BaseSettings):
     )
     secret_keys: Secrets = Field(
         default=(),
-        description="Keys that sign links, separated by commas: the first signs, all are accepted. "
-        "32 characters or more each. Default: one is made in the data folder.",
+        description="Keys that sign links and seal secrets, separated by commas: the first signs "
+        "and seals, all are accepted. 32 characters or more each. Default: one is made in the data "
+        "folder.",
     )
     public_url: str = Field(
         default="", description="Address under which callers reach the API; links begin with it."
@@ -224,7 +225,7 @@ class Settings(BaseSettings):
 
     @property
     def link_keys(self) -> tuple[bytes, ...]:
-        """The keys that sign links: the first signs, all are accepted."""
+        """The keys that sign links and seal secrets: the first does, all are accepted."""
         return tuple(key.get_secret_value().encode() for key in self.secret_keys)
 
 

@@ -15,6 +15,7 @@ from redis.exceptions import RedisError
 
 from app import lifeline, logs
 from app.jobs.queue import QUEUE, RUN_JOB, Channel, connection_pool, queue_client
+from app.seals import forbid_core_dumps
 from app.settings import SettingError, Settings
 from workers import sweep
 from workers.context import WorkerContext, open_context
@@ -38,6 +39,9 @@ def main() -> int:
         return 2
     logs.set_up(settings.log_level)
     lifeline.watch()
+    forbid_core_dumps()
+    if not settings.secret_keys:
+        logger.warning("DOCYARD_SECRET_KEYS is not set: jobs with passwords fail on this worker")
     asyncio.run(serve(settings))
     return 0
 

@@ -10,6 +10,7 @@ from app.db.columns import new_id
 from app.db.engine import Database
 from app.documents.store import Store, store_for
 from app.jobs.queue import Doorbell
+from app.seals import Seals
 from app.settings import Settings
 from workers.sandbox import Limits, Sandbox
 
@@ -35,6 +36,11 @@ class WorkerContext:
             page_time=settings.page_time,
             pages=settings.page_limit,
         )
+
+    @property
+    def seals(self) -> Seals:
+        """What opens the secrets of jobs."""
+        return Seals(self.settings.link_keys)
 
     @property
     def free_slots(self) -> int:

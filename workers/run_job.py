@@ -20,7 +20,7 @@ from app.jobs.attachments import Written
 from app.jobs.results import Page
 from app.jobs.runs import Run, RunDocument, RunLost
 from app.jobs.states import OPEN
-from workers import results
+from workers import given, results
 from workers.context import WorkerContext
 from workers.sandbox import SandboxUnavailable
 
@@ -176,10 +176,11 @@ async def _document(
             context.sandbox.run(
                 processor=run.type,
                 source=source,
-                options=run.settings,
+                options=given.settings(run, document),
                 media_type=document.mime_type or "",
                 checkpoint=document.checkpoint,
                 limits=context.limits,
+                given=given.for_document(run, document, seals=context.seals),
             ) as pages,
         ):
             await recorder.follow(aiter(pages))

@@ -20,6 +20,7 @@ from app.documents.links import MAX_LIFETIME, Action, Links
 from app.documents.store import Store
 from app.errors import TooManyRows
 from app.jobs.queue import Doorbell
+from app.seals import Seals
 from app.settings import Settings
 
 ROWS_AN_OPERATION = 20_000
@@ -35,6 +36,7 @@ class Services:
     bell: Doorbell
     store: Store
     links: Links
+    seals: Seals
     live: Live
     started_at: datetime = field(default_factory=now)
 

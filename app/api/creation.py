@@ -1,9 +1,10 @@
 """What callers do to make jobs, in the schema: create, add data, start."""
 
+from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from typing import Annotated
+from typing import Annotated, Any
 
 import strawberry
 
@@ -23,12 +24,16 @@ from app.api.problems import (
     problem_of,
 )
 from app.api.vocabulary import JobPriority, Scope
+from app.api.workflows import given_options
 from app.db.work import Work
 from app.errors import AppError, FieldError
 from app.errors import InvalidInput as BadInput
-from app.jobs import checks, creation, idempotency, models
+from app.errors import NotFound as NoJob
+from app.jobs import creation, given, idempotency, models, workflows
 from app.jobs.creation import GivenDocument, JobRequest
+from app.jobs.given import Kept
 from app.jobs.idempotency import Fingerprint
+from app.jobs.workflows import Resolved, resolved_of
 
 MAX_JOBS_AT_ONCE = 500
 MIN_TTL_SECONDS, MAX_TTL_SECONDS = 60, 10 * 365 * 24 * 3600
@@ -132,8 +137,12 @@ async def add_job_data(context: Context, id: str, data: list[DataInput]) -> AddJ
     context.caller.require(Scope.WRITE)
     job_id = existing_id("job", id)
     creation.check_some(len(data), "data")
+    job = await context.loaders.jobs.load(job_id)
+    if job is None:
+        raise NoJob("job", id)
+    options = _document_options(context, data, resolved_of(job), job.options)
     async with intake(context) as taken:
-        given = await taken.take(data)
+        documents = await taken.take(data, options)
         async with context.writing() as work:
             await taken.complete(work)
             row = await creation.add_data(
@@ -141,10 +150,10 @@ async def add_job_data(context: Context, id: str, data: list[DataInput]) -> AddJ
                 context.services.bell,
                 caller=context.caller,
                 job_id=job_id,
-                documents=given,
+                documents=documents,
             )
         taken.keep()
-    rows = await context.loaders.documents.load_many([each.id for each in given])
+    rows = await context.loaders.documents.load_many([each.id for each in documents])
     added = [Document.from_row(each) for each in rows if each is not None]
     return AddJobDataSuccess(job=Job.from_row(row), documents=added)
 
@@ -160,15 +169,18 @@ async def start_job(context: Context, id: str) -> StartJobSuccess:
 
 async def _asked(context: Context, input: CreateJobInput, taken: Intake) -> _Asked:
     """Check all that can be checked before a byte is stored, then take the files in."""
-    request = _request(context, input)
+    resolved = _resolved(input)
+    request = _request(context, input, resolved)
     key = text(input.idempotency_key, "idempotencyKey")
-    given = await taken.take(input.data or [])
-    given += [GivenDocument(existing_id("document", id)) for id in input.document_ids or []]
+    data = input.data or []
+    options = _document_options(context, data, resolved, request.options)
+    documents = await taken.take(data, options)
+    documents += [GivenDocument(existing_id("document", id)) for id in input.document_ids or []]
     fingerprint = Fingerprint.of(
         plain(input, file=taken.sha256, without=("idempotency_key",)),
         keys=context.services.settings.link_keys,
     )
-    return _Asked(replace(request, documents=given), taken, key, fingerprint)
+    return _Asked(replace(request, documents=documents), taken, key, fingerprint)
 
 
 async def _make(work: Work, context: Context, asked: _Asked) -> tuple[models.Job, bool]:
@@ -210,23 +222,47 @@ def _answer(made: _Asked | tuple[models.Job, bool] | Problem) -> object:
     return made
 
 
-def _request(context: Context, input: CreateJobInput) -> JobRequest:
+def _resolved(input: CreateJobInput) -> Resolved:
+    asked = None if input.task is None else input.task.segment
+    if input.task is not None and (asked is None or asked.value is None):
+        raise BadInput(FieldError(("task",), "A task names one kind of work.", "missing"))
+    return workflows.resolve(
+        task=None if asked is None or asked.value is None else asked.value.options(),
+        workflow=input.workflow,
+        profile=input.profile,
+        given=given_options(input.options),
+    )
+
+
+def _document_options(
+    context: Context, data: list[DataInput], resolved: Resolved, job: Sequence[Kept]
+) -> list[list[dict[str, Any]]]:
+    """Return the options of each document as its row keeps them."""
+    passwords = given.count_passwords(job)
+    kept = []
+    for place, each in enumerate(data):
+        own = given_options(each.options)
+        loc = ("data", str(place), "options")
+        workflows.check_document(resolved, own, job_passwords=passwords, loc=loc)
+        kept.append(given.kept(own, seals=context.services.seals))
+    return kept
+
+
+def _request(context: Context, input: CreateJobInput, resolved: Resolved) -> JobRequest:
     """Return what is asked for, checked, but for the documents."""
     settings = context.services.settings
-    given = len(input.data or ()) + len(input.document_ids or ())
+    count = len(input.data or ()) + len(input.document_ids or ())
     start = input.start is not False
-    (creation.check_some if start else creation.check_count)(given)
-    asked = None if input.task is None else input.task.segment
-    if asked is None or asked.value is None:
-        raise BadInput(FieldError(("task",), "A task names one kind of work.", "missing"))
-    task = asked.value.options()
-    checks.check(task)
+    (creation.check_some if start else creation.check_count)(count)
     longest_run = round(settings.max_job_timeout.total_seconds())
     timeout = _seconds(input.timeout_seconds, "timeoutSeconds", 1, longest_run)
     wait = _seconds(input.queue_timeout_seconds, "queueTimeoutSeconds", 1, MAX_QUEUE_SECONDS)
     ttl = _seconds(input.ttl_seconds, "ttlSeconds", MIN_TTL_SECONDS, MAX_TTL_SECONDS)
     return JobRequest(
-        task=task,
+        task=resolved.task,
+        workflow=resolved.workflow,
+        profile=resolved.profile,
+        options=given.kept(given_options(input.options), seals=context.services.seals),
         documents=(),
         timeout=timeout or settings.job_timeout,
         max_attempts=settings.max_attempts,

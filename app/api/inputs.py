@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import strawberry
 from starlette.datastructures import UploadFile
 from strawberry.file_uploads import Upload
+from strawberry.scalars import JSON
 
 from app.api.pages import NOBODY, id_or_none
 from app.api.vocabulary import JobPriority, JobStatus, JobType, OcrBackend, PdfBackend
@@ -101,6 +102,15 @@ class DataSourceInput:
     )
 
 
+@strawberry.input(
+    description="An option of a workflow by its name; `workflows` tells which there are. "
+    "DOC.PASSWORD and META.* are options of every job."
+)
+class OptionInput:
+    name: str = strawberry.field(description="Its name.")
+    value: JSON = strawberry.field(description="A string, a number, true or false, by its type.")
+
+
 @strawberry.input(description="A document for a job.")
 class DataInput(Given):
     source: DataSourceInput = strawberry.field(description="Where it comes from.")
@@ -113,11 +123,32 @@ class DataInput(Given):
         default=strawberry.UNSET,
         description="Words of your own for a file that comes with the request.",
     )
+    options: list[OptionInput] | None = strawberry.field(
+        default=strawberry.UNSET,
+        description="Options of this document alone, in place of those of the job. Its passwords "
+        "are tried before those of the job; 64 in all.",
+    )
 
 
 @strawberry.input(description="A job to be done.")
 class CreateJobInput(Given):
-    task: TaskInput | None = strawberry.field(default=strawberry.UNSET, description="What to do.")
+    task: TaskInput | None = strawberry.field(
+        default=strawberry.UNSET,
+        description="What to do; or leave it out and name a workflow. Both together are refused.",
+    )
+    workflow: str | None = strawberry.field(
+        default=strawberry.UNSET,
+        description="A workflow by its name; the default one where there is no task either.",
+    )
+    profile: str | None = strawberry.field(
+        default=strawberry.UNSET,
+        description="A profile of the workflow; its default when left out.",
+    )
+    options: list[OptionInput] | None = strawberry.field(
+        default=strawberry.UNSET,
+        description="Options of the profile; beside a task DOC.PASSWORD and META.* only. Their "
+        "order is kept, and only DOC.PASSWORD may stand more than once.",
+    )
     name: str | None = strawberry.field(
         default=strawberry.UNSET,
         description="A name for people; made from type and number when left out.",

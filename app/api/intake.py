@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from uuid import UUID
 
 from starlette.datastructures import UploadFile
@@ -16,6 +17,7 @@ from app.documents import uploads
 from app.documents.uploads import Received
 from app.errors import FieldError, InvalidInput, UnsupportedFeature
 from app.jobs.creation import GivenDocument
+from app.jobs.given import Kept
 
 
 class Intake:
@@ -27,8 +29,12 @@ class Intake:
         self._hashes: dict[int, str] = {}
         self._kept = False
 
-    async def take(self, data: Sequence[DataInput]) -> list[GivenDocument]:
+    async def take(
+        self, data: Sequence[DataInput], options: Sequence[Sequence[Kept]]
+    ) -> list[GivenDocument]:
         """Return the documents that `data` means, in its order; files are stored now.
+
+        options: of each of them, as its row keeps them.
 
         Raises:
             InvalidInput: a source is missing, or a name or tag is bad.
@@ -36,7 +42,8 @@ class Intake:
             NotFound: an id that is malformed.
             FileTooLarge, StorageFull: a file cannot be taken.
         """
-        return [await self._document(each, place) for place, each in enumerate(data)]
+        found = [await self._document(each, place) for place, each in enumerate(data)]
+        return [replace(each, options=own) for each, own in zip(found, options, strict=True)]
 
     def sha256(self, file: UploadFile) -> str:
         """Return the hash of a file that was taken in."""

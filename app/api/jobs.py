@@ -26,6 +26,7 @@ from app.api.vocabulary import (
     Severity,
     WaitKind,
 )
+from app.api.workflows import Option, options_of
 from app.clock import now
 from app.db.pages import PageRequest, cursor_of, page_request
 from app.errors import Failure, NotFound
@@ -160,6 +161,13 @@ class Job(Node):
         description="Percent, 0 to 100; never falls within an attempt."
     )
     priority: JobPriority = strawberry.field(description="Which jobs are taken up first.")
+    workflow: str | None = strawberry.field(
+        description="The workflow it was created by; null where it was by a task."
+    )
+    profile: str | None = strawberry.field(description="The profile of its workflow.")
+    options: list[Option] = strawberry.field(
+        description="Its options as given, in their order; the values of secret ones are null."
+    )
     settings: JSON = strawberry.field(
         description="The options as resolved, defaults included, by their names in the schema."
     )
@@ -200,6 +208,9 @@ class Job(Node):
             error=_error(row.error_code, row.error_message, row.error_document_id),
             progress=row.progress,
             priority=JobPriority(row.priority),
+            workflow=row.workflow,
+            profile=row.profile,
+            options=options_of(row.options),
             settings=JSON(shown(task_of(row.type, row.settings))),
             result_json=None if row.result is None else JSON(row.result),
             submitter_ip=row.submitter_ip,

@@ -31,6 +31,7 @@ from app.api.problems import HANDLERS
 from app.api.results import Segment
 from app.api.service import Service, service
 from app.api.vocabulary import DATE_TIME, BigInt, whole_number
+from app.api.workflows import Workflow, all_workflows, workflow_of
 from app.db.pages import page_request
 from app.db.work import unbroken
 from app.jobs.queries import JobFilter as Filter
@@ -78,6 +79,14 @@ class Query:
     @strawberry.field(description="An attachment by its id; null where there is none.")
     async def attachment(self, info: Info, id: strawberry.ID) -> Attachment | None:
         return await attachment_of(info.context, id_or_none(id))
+
+    @strawberry.field(description="The work that can be asked for by name, the default first.")
+    async def workflows(self, info: Info) -> list[Workflow]:
+        return all_workflows()
+
+    @strawberry.field(description="A workflow by its name; null where there is none.")
+    async def workflow(self, info: Info, name: str) -> Workflow | None:
+        return workflow_of(name)
 
     @strawberry.field(
         description="Your documents, newest first. `first` is 20 by default and 100 at most."

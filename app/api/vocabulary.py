@@ -17,6 +17,7 @@ from app.jobs.types import (
     JobOutcome,
     JobPriority,
     JobType,
+    OptionType,
     SegmentStatus,
     Severity,
     WaitKind,
@@ -34,6 +35,7 @@ __all__ = [
     "JobStatus",
     "JobType",
     "OcrBackend",
+    "OptionType",
     "PdfBackend",
     "ProgressUnit",
     "Scope",
@@ -103,6 +105,7 @@ word(
     "How the structure of a PDF is read. PYMUPDF: from fonts, positions and ruling lines; fast. "
     "PYMUPDF_LAYOUT: by a layout model.",
 )
+word(OptionType, "The JSON type of the value of an option.")
 word(OcrBackend, "Which program reads text from pictures.")
 word(Severity, "How much an event or an issue matters.")
 word(

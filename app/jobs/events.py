@@ -19,7 +19,7 @@ from app.clock import now
 from app.db import pages
 from app.db.work import ReadSession, Work
 from app.errors import InvalidCursor
-from app.jobs import log, retention
+from app.jobs import given, log, retention
 from app.jobs.models import Job, JobEvent
 from app.jobs.queue import Doorbell
 from app.jobs.states import FINISHED, JobStatus, sources
@@ -67,7 +67,7 @@ async def move(
     """Move a job to another state and log it; return the job as it is then.
 
     None: the table of moves does not allow it any more (somebody else was faster), or the
-    attempt is another one. Nothing has changed then.
+    attempt is another one. Nothing has changed then. The end of a job is the end of its secrets.
     """
     conditions = [col(Job.id) == job_id, col(Job.status).in_(sources(to))]
     values["status"] = to
@@ -82,6 +82,7 @@ async def move(
     if to in FINISHED:
         await log.attach(work, job)
         await retention.keep(work, [job])
+        await given.wipe(work, job)
     return job
 
 

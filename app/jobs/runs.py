@@ -41,11 +41,12 @@ class RunDocument:
     segment_count: int
     segments_sha256: str | None
     checkpoint: dict[str, Any] | None
+    options: list[dict[str, Any]]
 
 
 @dataclass(slots=True)
 class Run:
-    """One attempt at a job, by one worker."""
+    """One attempt at a job, by one worker. Its options are as the row keeps them, sealed."""
 
     job_id: UUID
     attempt: int
@@ -54,6 +55,9 @@ class Run:
     time_left: timedelta
     documents: list[RunDocument]
     progress: int
+    workflow: str | None
+    profile: str | None
+    options: list[dict[str, Any]]
 
 
 async def claim(
@@ -196,9 +200,21 @@ async def load(work: Work, job: Job) -> Run:
             segment_count=row.segment_count,
             segments_sha256=row.segments_sha256,
             checkpoint=row.checkpoint,
+            options=row.options,
         )
         for row, document in await work.session.exec(statement)
     ]
     spent = timedelta(milliseconds=job.duration_ms or 0)
     left = timedelta(seconds=job.timeout_seconds) - spent
-    return Run(job.id, job.attempt, job.type, job.settings, left, documents, job.progress)
+    return Run(
+        job_id=job.id,
+        attempt=job.attempt,
+        type=job.type,
+        settings=job.settings,
+        time_left=left,
+        documents=documents,
+        progress=job.progress,
+        workflow=job.workflow,
+        profile=job.profile,
+        options=job.options,
+    )

@@ -63,6 +63,14 @@ class AttachmentType(StrEnum):
     PRIVACY_REPORT = "PRIVACY_REPORT"
 
 
+class OptionType(StrEnum):
+    """The JSON type of an option's value."""
+
+    STRING = "STRING"
+    NUMBER = "NUMBER"
+    BOOLEAN = "BOOLEAN"
+
+
 class WaitKind(StrEnum):
     """Why a job is not running yet."""
 

@@ -178,7 +178,6 @@ def refused_inputs() -> Iterator[Any]:
                 ("task.segment.pdfParsingBackend", "unsupported"),
             ],
         ),
-        ("no task", {"task": None}, "INVALID_INPUT", [("task", "missing")]),
         ("long name", {"name": "x" * 256}, "INVALID_INPUT", [("name", "string_length")]),
         ("name with a line", {"name": "a\nb"}, "INVALID_INPUT", [("name", "string_length")]),
         ("half a character", {"name": "\ud800"}, "INVALID_INPUT", [("name", "string_length")]),
