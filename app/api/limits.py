@@ -38,10 +38,12 @@ INTROSPECTION = ("__schema", "__type")
 
 WEIGHTS = {
     "Document.receivedBytes": 10,
+    "Job.log": 100,
     "Job.resultJson": 10,
     "Job.settings": 5,
     "Service.jobCounts": 20,
     "Service.queueLength": 50,
+    "Job.waitingOn": 20,
     "Wait.position": 100,
     "totalCount": 10,
     "__schema": 1000,

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+from sqlalchemy.orm import aliased
 from sqlmodel import col, func, literal, select
 
 from app.db.work import ReadSession
@@ -61,9 +62,12 @@ async def waits(
     jobs = (await session.exec(select(Job).where(col(Job.id).in_(job_ids), unclaimed))).all()
     found = dict.fromkeys(job_ids) | {job.id: _reason(job, at["moment"]) for job in jobs}
     queued = [job for job in jobs if found[job.id] is None]
-    lines = await _lines(session, at) if queued else {}
+    if not queued:
+        return found
+    lines = await _lines(session, at)
+    older = await _older(session, [job.id for job in queued], at)
     for job in queued:
-        found[job.id] = await _queued(session, job, lines, at)
+        found[job.id] = _queued(job, lines, older.get(job.id, 0), at)
     return found
 
 
@@ -82,12 +86,7 @@ def _reason(job: Job, moment: datetime) -> Waiting | None:
     return None
 
 
-async def _queued(
-    session: ReadSession,
-    job: Job,
-    lines: dict[UUID, _Line],
-    at: dict[str, datetime],
-) -> Waiting:
+def _queued(job: Job, lines: dict[UUID, _Line], older: int, at: dict[str, datetime]) -> Waiting:
     line = lines.get(job.application_id)
     if line is None:
         return Waiting(WaitKind.QUEUE, "It waits for a worker.")  # taken up since it was read
@@ -95,7 +94,6 @@ async def _queued(
         detail = f"{line.running} jobs of its application run, which is the limit."
         return Waiting(WaitKind.QUOTA, detail)
     rank = _rank(job, at)
-    older = await _older(session, job, rank, at)
     position = _position(line, list(lines.values()), rank, older)
     known = older < LAST_POSITION and position <= LAST_POSITION
     return Waiting(WaitKind.QUEUE, "It waits for a worker.", position if known else None)
@@ -153,24 +151,33 @@ async def _lines(session: ReadSession, at: dict[str, datetime]) -> dict[UUID, _L
     return lines
 
 
-async def _older(session: ReadSession, job: Job, rank: int, at: dict[str, datetime]) -> int:
-    """Return how many jobs of the same line and rank come before, LAST_POSITION at most."""
-    before = (col(Job.queued_at) < job.queued_at) | (
-        (col(Job.queued_at) == job.queued_at) & (col(Job.id) < job.id)
+async def _older(
+    session: ReadSession, job_ids: Sequence[UUID], at: dict[str, datetime]
+) -> dict[UUID, int]:
+    """Return how many jobs of its line and rank come before each job, LAST_POSITION at most."""
+    job, other = aliased(Job), aliased(Job)
+    before = (col(other.queued_at) < col(job.queued_at)) | (
+        (col(other.queued_at) == col(job.queued_at)) & (col(other.id) < col(job.id))
+    )
+    same_rank = turns.rank(col(other.priority), col(other.queued_at)) == turns.rank(
+        col(job.priority), col(job.queued_at)
     )
     rows = (
         select(literal(1).label("one"))
-        .select_from(Job)
+        .select_from(other)
         .where(
-            *turns.ready(),
-            col(Job.application_id) == job.application_id,
-            turns.rank(col(Job.priority), col(Job.queued_at)) == rank,
+            *turns.ready(other),
+            col(other.application_id) == col(job.application_id),
+            same_rank,
             before,
         )
         .limit(LAST_POSITION)
+        .correlate(job)
         .subquery()
     )
-    return (await session.exec(select(func.count()).select_from(rows), params=at)).one()
+    count = select(func.count()).select_from(rows).correlate(job).scalar_subquery()
+    statement: Any = select(col(job.id), count).where(col(job.id).in_(job_ids))
+    return dict((await session.exec(statement, params=at)).all())
 
 
 def _rank(job: Job, at: dict[str, datetime]) -> int:

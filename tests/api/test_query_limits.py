@@ -177,7 +177,7 @@ JOBS = "{ nodes { id name documents(first: 3) { totalCount nodes { status } } } 
     [
         ("{ service { version __typename } }", None, 2),
         ("{ service { queueLength } }", None, 51),
-        ('{ job(id: "1") { id resultJson waitingOn { position } } }', None, 1 + 1 + 10 + 1 + 100),
+        ('{ job(id: "1") { id resultJson waitingOn { position } } }', None, 1 + 1 + 10 + 20 + 100),
         ("{ jobs(first: 5) { totalCount nodes { id } } }", None, 1 + 10 + 5 * 2),
         ("{ jobs(first: 5) { edges { cursor node { id } } } }", None, 1 + 5 * 4),
         ("{ jobs { nodes { id } } }", None, 1 + 20 * 2),
