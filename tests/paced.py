@@ -74,4 +74,26 @@ def _act(word: str, rest: str, given: DocumentOptions) -> None:
             raise ValueError(word)
 
 
-PROCESSORS = {"SEGMENT": (f"{__name__}:follow", partial(task_of, JobType.SEGMENT))}
+def count(
+    source: Path,
+    _options: object,
+    emit: Emit,
+    *,
+    media_type: str,  # noqa: ARG001 - a processor is told it
+    checkpoint: dict[str, Any] | None,  # noqa: ARG001
+    given: DocumentOptions,
+) -> None:
+    """Count the pages, where the other lines let it."""
+    steps = [step for line in source.read_text().splitlines() for step in _expanded(line)]
+    for step in steps:
+        word, _, rest = step.partition(" ")
+        if word != "page":
+            _act(word, rest, given)
+    if steps:
+        emit(Page(1, len(steps)))
+
+
+PROCESSORS = {
+    "SEGMENT": (f"{__name__}:follow", partial(task_of, JobType.SEGMENT)),
+    "LENGTH": (f"{__name__}:count", dict),
+}

@@ -46,8 +46,10 @@ PROCESSORS: dict[str, tuple[str, Options]] = {
     "PREDICT": ("workers.processors.predict:predict", partial(task_of, JobType.PREDICT)),
     "PDF_IMAGES": ("workers.processors.pictures:pdf_images", partial(task_of, JobType.PDF_IMAGES)),
     "TRANSFORM": ("workers.processors.transform:transform", partial(task_of, JobType.TRANSFORM)),
+    "LENGTH": ("workers.processors.length:length", dict),
 }
-"""For each type of job the function that does it, and what reads its options from JSON.
+"""For each type of job the function that does it, and what reads its options from JSON; and LENGTH,
+which is no job.
 
 The functions are named, not imported: `keep_out` has to come first.
 """

@@ -22,6 +22,7 @@ from app.jobs.runs import Run, RunDocument, RunLost
 from app.jobs.states import OPEN
 from workers import given, results
 from workers.context import WorkerContext
+from workers.examination import examine_next
 from workers.sandbox import SandboxUnavailable
 
 logger = logging.getLogger(__name__)
@@ -34,17 +35,27 @@ DRAIN_SECONDS = 60.0
 """For so long one ring takes up job after job, so that lost rings cost nothing."""
 
 
-async def run_job(arq_context: dict[Any, Any], _job_id: str) -> None:
-    """Answer a ring: take up the best job that is due, whichever rang, and those after it."""
+async def run_job(arq_context: dict[Any, Any], rang: str) -> None:
+    """Answer a ring: take up the best job that is due, whichever rang, and those after it.
+
+    New documents are looked at while no job is due.
+    """
     context: WorkerContext = arq_context["worker"]
     until = time.monotonic() + DRAIN_SECONDS
-    while (run := await claim(context)) is not None:
-        with logs.about(job_id=str(run.job_id)):
-            await work_on(context, run)
+    while await _next_job(context) or await examine_next(context):
         if time.monotonic() > until:
             # Back to the queue between jobs: arq ends what takes too long, and must not end this.
-            await context.bell.ring(run.job_id)
+            await context.bell.ring(UUID(rang))
             return
+
+
+async def _next_job(context: WorkerContext) -> bool:
+    run = await claim(context)
+    if run is None:
+        return False
+    with logs.about(job_id=str(run.job_id)):
+        await work_on(context, run)
+    return True
 
 
 async def claim(context: WorkerContext) -> Run | None:

@@ -12,6 +12,7 @@ from sqlmodel import col, delete, select
 from app.clock import now
 from app.db.work import Work, reading, transaction, unbroken
 from app.documents import commands as documents
+from app.documents import examination
 from app.documents.models import FileRemoval
 from app.jobs import (
     commands,
@@ -77,15 +78,21 @@ async def take_back_lost(context: WorkerContext) -> None:
 
 
 async def ring_for_forgotten(context: WorkerContext) -> None:
-    """Ring for due jobs as long as this worker has nothing to do: their own rings were lost."""
+    """Ring for due jobs as long as this worker has nothing to do: their own rings were lost.
+
+    For new documents, too, once there is no such job.
+    """
     if context.free_slots <= 0:
         return
     first = turns.first_of_lines().limit(context.free_slots)
     async with reading(context.database) as session:
         at = turns.moments(context.settings.ageing)
         waiting = (await session.exec(first, params=at)).all()
+        new_documents = not waiting and await examination.waits(session)
     for job in waiting:
         await context.bell.ring(job.id)
+    if new_documents:
+        await context.bell.ring(context.worker_id)
 
 
 async def give_up_uploads(context: WorkerContext) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Self
 from uuid import UUID
 
@@ -147,6 +148,7 @@ async def upload_document(
     received = await receive(context, file, filename=None, tags=tags)
     async with context.writing() as work:
         document = await commands.complete(work, received.document_id, received.stored)
+        work.after_commit(partial(context.services.bell.ring, document.id))
     return UploadDocumentSuccess(document=Document.from_row(document))
 
 

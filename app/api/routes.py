@@ -126,6 +126,7 @@ async def _complete(services: Services, id: UUID) -> Document:
         async with transaction(services.database) as work:
             document = await commands.complete(work, id, stored)
             await jobs.data_arrived(work, services.bell, id)
+            work.after_commit(partial(services.bell.ring, id))
     except UploadMismatch:
         # No retry can mend it: jobs that wait for these bytes go on without them.
         async with transaction(services.database) as work:

@@ -9,7 +9,7 @@ from sqlmodel import col, select, update
 
 from app.clock import now
 from app.db.work import ReadSession, Work
-from app.documents.media import extension, media_type
+from app.documents.media import extension, has_length, media_type
 from app.documents.models import Document, DocumentStatus, FileRemoval
 from app.documents.store import Store, Stored
 from app.errors import FieldError, InvalidInput, InvalidLink, UploadComplete, UploadMismatch
@@ -73,6 +73,7 @@ async def complete(work: Work, document_id: UUID, stored: Stored) -> Document:
     document.extension = extension(document.mime_type, document.filename)
     document.status = DocumentStatus.PROCESSED
     document.upload_expires_at = None
+    document.examine_at = now() if has_length(document.mime_type) else None
     await work.session.flush()
     return document
 

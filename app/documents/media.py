@@ -32,10 +32,25 @@ _EXTENSIONS = {
     "text/markdown": "md",
     "text/plain": "txt",
     "message/rfc822": "eml",
+    "image/avif": "avif",
+    "image/bmp": "bmp",
+    "image/gif": "gif",
+    "image/heic": "heic",
+    "image/jp2": "jp2",
     "image/png": "png",
+    "image/webp": "webp",
     "image/jpeg": "jpg",
     "image/tiff": "tiff",
 }
+_PAGED = frozenset(
+    (
+        "application/pdf",
+        "application/epub+zip",
+        "text/html",
+        "text/markdown",
+        "text/plain",
+    )
+)
 _HTML = re.compile(rb"<(!doctype\s+html|html|head|body|title|h1|div|table|p)[\s>]", re.IGNORECASE)
 _MAIL = re.compile(rb"\A(?:[A-Za-z][A-Za-z0-9-]*:[^\n]*\n(?:[ \t][^\n]*\n)*){2,}", re.MULTILINE)
 _MAIL_FIELDS = re.compile(
@@ -51,6 +66,15 @@ _MARKDOWN = (
 )
 
 
+_PICTURES = (
+    (re.compile(rb"II\+\0|MM\0\+"), "image/tiff"),  # the form for files beyond 4 GiB
+    (re.compile(rb"\0\0\0\x0cjP  "), "image/jp2"),
+    (re.compile(rb".{4}ftypavi[fs]", re.DOTALL), "image/avif"),
+    (re.compile(rb".{4}ftyp(hei[cmsx]|hev[cx]|mif1|msf1)", re.DOTALL), "image/heic"),
+)
+_OTHER_NAMES = {"image/x-ms-bmp": "image/bmp", "image/pjpeg": "image/jpeg"}
+
+
 def media_type(head: bytes) -> str:
     """Return the media type of a file that begins with these bytes.
 
@@ -63,11 +87,20 @@ def media_type(head: bytes) -> str:
         return next((kind for mark, kind in _ZIPS if mark in head), "application/zip")
     if _is_text(head):
         return _text_type(head)
+    for mark, kind in _PICTURES:
+        if mark.match(head):
+            return kind
     try:
         matches = puremagic.magic_string(head)
     except (puremagic.PureError, ValueError):
         return UNKNOWN
-    return next((match.mime_type for match in matches if match.mime_type), UNKNOWN)
+    found = next((match.mime_type for match in matches if match.mime_type), UNKNOWN)
+    return _OTHER_NAMES.get(found, found)
+
+
+def has_length(kind: str) -> bool:
+    """Return whether the length of such a file can be counted."""
+    return kind in _PAGED or kind.startswith("image/")
 
 
 def extension(kind: str, filename: str) -> str | None:

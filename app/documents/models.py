@@ -53,8 +53,10 @@ class Document(SQLModel, table=True):
     # No foreign key: a document may outlive the job that made it.
     produced_by_id: UUID | None = Field(default=None, index=True)
     page: int | None = None
-    # When something last set out to count its pages; None: nothing has.
+    # When something last set out to count its pages; None: nothing has. And from when on something
+    # may; None: nothing is to.
     examined_at: datetime | None = None
+    examine_at: datetime | None = Field(default=None, index=True)
     created_at: datetime = Field(default_factory=now)
     expires_at: datetime | None = Field(default=None, index=True)
 

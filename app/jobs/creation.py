@@ -88,8 +88,8 @@ async def create(work: Work, bell: Doorbell, *, caller: Caller, request: JobRequ
     await _add(work, job.id, request.documents, position=0)
     message = "The job was accepted." if request.start else "The draft was made."
     await events.first(work, bell, job, message=message)
-    if request.start and not job.waits_for_data:
-        work.after_commit(lambda: bell.ring(job.id))
+    # Also where the job itself is not due: new documents are looked at.
+    work.after_commit(lambda: bell.ring(job.id))
     return job
 
 
@@ -131,6 +131,7 @@ async def add_data(
         waits_for_data=job.waits_for_data
         or any(document.status is DocumentStatus.NEW for document in found),
     )
+    work.after_commit(lambda: bell.ring(job_id))  # new documents are looked at
     return changed or job
 
 

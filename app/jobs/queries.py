@@ -6,13 +6,14 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import tuple_
+from sqlalchemy import case, tuple_
 from sqlmodel import col, func, select
 
 from app.accounts.caller import Caller
 from app.clock import now
 from app.db.pages import Page, PageRequest, counts_of, cursor, id_of, keys, number, page, pages_of
 from app.db.work import ReadSession
+from app.documents.models import Document
 from app.jobs import turns
 from app.jobs.models import Job, JobDocument, JobEvent, Segment, Worker
 from app.jobs.states import FINISHED, OPEN, JobStatus
@@ -197,9 +198,22 @@ async def all_documents(
 async def pages_in_all(
     session: ReadSession, job_ids: Sequence[UUID]
 ) -> dict[UUID, PagesInAll | None]:
-    """Return how many pages the documents of each job have; None before any of them is known."""
-    job_id, total = col(JobDocument.job_id), col(JobDocument.pages_total)
-    statement = select(job_id, func.sum(total), func.count(), func.count(total))
+    """Return how many pages the documents of each job have; None before any of them is known.
+
+    One that was not opened yet counts with its own length where that is what the job will read; one
+    that ended before it was opened counts with nothing.
+    """
+    job_id, ended = col(JobDocument.job_id), col(JobDocument.status).in_(FINISHED)
+    total = func.coalesce(
+        col(JobDocument.pages_total),
+        case((ended, JobDocument.pages_done)),
+        case((col(Job.type) == JobType.SEGMENT, Document.media_length)),
+    )
+    statement = (
+        select(job_id, func.sum(total), func.count(), func.count(total))
+        .join(Job, col(Job.id) == job_id)
+        .join(Document, col(Document.id) == col(JobDocument.document_id))
+    )
     rows = await session.exec(statement.where(job_id.in_(job_ids)).group_by(job_id))
     found = {id: PagesInAll(pages or 0, known == all) for id, pages, all, known in rows if known}
     return {id: found.get(id) for id in job_ids}

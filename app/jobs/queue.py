@@ -43,10 +43,14 @@ class Doorbell:
         self._unheard = False
         self._listeners = Redis.from_url(redis_url)
 
-    async def ring(self, job_id: UUID) -> None:
-        """Wake a worker. It takes the best job that is due, which need not be this one."""
+    async def ring(self, id: UUID) -> None:
+        """Wake a worker, for a job or for a new document.
+
+        It takes the best job that is due, which need not be this one, and looks at new documents
+        when there is none.
+        """
         # A new arq id for each ring: arq drops one whose id it has seen.
-        await self._say("ring", self.redis.enqueue_job(RUN_JOB, str(job_id), _job_id=uuid4().hex))
+        await self._say("ring", self.redis.enqueue_job(RUN_JOB, str(id), _job_id=uuid4().hex))
 
     async def publish(self, job_id: UUID) -> None:
         """Tell watchers that a job has new events."""

@@ -25,7 +25,7 @@ from app.jobs.queue import Doorbell
 from app.jobs.results import Page, severity_of
 from app.jobs.runs import Run, RunDocument, RunLost
 from app.jobs.states import FINISHED, OPEN, JobStatus
-from app.jobs.types import EventKind, JobOutcome, Severity
+from app.jobs.types import EventKind, JobOutcome, JobType, Severity
 
 LONGEST_DELAY = timedelta(minutes=5)
 """The longest wait before a job is taken up again."""
@@ -98,11 +98,12 @@ async def end_document(
     row.failure_code = None if failure is None else failure.code
     row.failure_message = None if failure is None else failure.message
     _copy(document, row)
-    if document.pages_total is not None:
+    # Other types of jobs may read some of the pages only.
+    if document.pages_total is not None and run.type is JobType.SEGMENT:
         await work.session.exec(
             update(Document)
             .where(col(Document.id) == document.id, col(Document.media_length).is_(None))
-            .values(media_length=document.pages_total)
+            .values(media_length=document.pages_total, examine_at=None)
         )
     await work.session.flush()
     if results:

@@ -23,7 +23,10 @@ def columns() -> dict[str, tuple[sa.Column[object], ...]]:
     # refers to it along when the old one is dropped.
     return {
         "application": (sa.Column("max_running_jobs", sa.Integer(), nullable=True),),
-        "document": (sa.Column("examined_at", UTCDateTime(), nullable=True),),
+        "document": (
+            sa.Column("examined_at", UTCDateTime(), nullable=True),
+            sa.Column("examine_at", UTCDateTime(), nullable=True),
+        ),
         "job": (
             sa.Column("workflow", sa.String(length=100), nullable=True),
             sa.Column("profile", sa.String(length=100), nullable=True),
@@ -47,6 +50,7 @@ def columns() -> dict[str, tuple[sa.Column[object], ...]]:
 
 INDEXES = (
     ("ix_attachment_document_id", "attachment", ["document_id"]),
+    ("ix_document_examine_at", "document", ["examine_at"]),
     ("ix_document_expires_at", "document", ["expires_at"]),
     ("ix_file_removal_due_at", "file_removal", ["due_at"]),
     ("ix_job_execute_after_id", "job", ["execute_after_id"]),
@@ -82,6 +86,10 @@ def upgrade() -> None:
     for table, added in columns().items():
         for column in added:
             op.add_column(table, column)
+    op.execute(
+        "UPDATE document SET examine_at = created_at "
+        "WHERE status = 'PROCESSED' AND media_length IS NULL"
+    )
     op.execute("UPDATE job SET queued_at = created_at WHERE status <> 'NEW'")
     for name, table, on in INDEXES:
         op.create_index(name, table, on)
