@@ -25,6 +25,7 @@ from app.api.extensions import SCHEMA_EXTENSIONS, UPLOAD, QueryRules, Schema
 from app.api.transport import GraphQLApp
 from app.clock import now
 from app.errors import Forbidden, NotFound, Unauthenticated
+from app.settings import MIB
 
 GOOD = "dy_good"
 SOON = "dy_soon"
@@ -120,6 +121,10 @@ class Query:
 
 @strawberry.type
 class Mutation:
+    @strawberry.mutation
+    def rename(self, name: str) -> str:
+        return name
+
     @strawberry.mutation
     async def upload(self, info: Info, file: Upload) -> str:
         info.context.world.files.append(file)
@@ -239,6 +244,7 @@ async def served(app: Starlette) -> AsyncIterator[str]:
             log_config=None,
             lifespan="off",
             ws="websockets-sansio",
+            ws_max_size=MIB,
             ws_per_message_deflate=False,
             timeout_graceful_shutdown=1,
         )

@@ -9,6 +9,8 @@ from graphql_endpoint import BROKEN, GOOD, ODD, SOON, Caller, Client, World, end
 from websockets.exceptions import InvalidStatus
 from websockets.typing import Origin, Subprotocol
 
+from app.settings import MIB
+
 pytestmark = pytest.mark.anyio
 
 OPTIONS: dict[str, Any] = {
@@ -68,6 +70,12 @@ async def test_queries_run_over_websockets_too(client: Client) -> None:
     await client.subscribe(query, variables={"n": 4}, operationName=None, extensions=None)
     payload = {"data": {"double": 8}, "extensions": {"cost": 1}}
     assert (await client.receive())["payload"] == payload
+    assert await client.receive() == {"id": "1", "type": "complete"}
+
+
+async def test_mutations_run_over_websockets_too(client: Client) -> None:
+    await client.subscribe('mutation { rename(name: "b") }')
+    assert (await client.receive())["payload"]["data"] == {"rename": "b"}
     assert await client.receive() == {"id": "1", "type": "complete"}
 
 
@@ -187,6 +195,40 @@ async def test_a_message_that_is_no_json_closes_the_socket(client: Client, text:
 async def test_a_binary_message_closes_the_socket(client: Client) -> None:
     await client.connection.send(b"{}")
     assert await client.closed() == (4400, "WebSocket message type must be text")
+
+
+@pytest.mark.parametrize(
+    ("frame", "code"),
+    [
+        (b"\x81\x81\0\0\0\0\xff", 1007),  # text that is not UTF-8
+        (b"\x83\x80\0\0\0\0", 1002),  # a kind of frame that does not exist
+        (b"\x81\x02{}", 1002),  # not masked, as a client's must be
+        (b"\xc1\x80\0\0\0\0", 1002),  # compressed, which was not agreed
+        (b"\x80\x80\0\0\0\0", 1002),  # the end of a message that never began
+        (b"\x89\xfe\0\x7e\0\0\0\0" + b"x" * 126, 1002),  # a ping that is too long
+    ],
+)
+async def test_a_frame_that_is_none_closes_the_socket(
+    client: Client, world: World, frame: bytes, code: int
+) -> None:
+    await client.subscribe("subscription { forever }")
+    assert (await client.receive())["type"] == "next"
+    client.connection.transport.write(frame)
+    assert (await client.closed())[0] == code
+    await asyncio.wait_for(world.freed.wait(), 10)
+
+
+async def test_a_message_of_more_than_a_mebibyte_closes_the_socket(client: Client) -> None:
+    await client.subscribe("query ($n: Int) { double }", variables={"n": "x" * (MIB - 200)})
+    assert (await client.receive())["type"] == "error"
+    await client.subscribe("{ hello }", variables={"n": "x" * MIB})
+    assert (await client.closed())[0] == 1009
+
+
+async def test_the_end_of_an_operation_that_is_not_there_is_ignored(client: Client) -> None:
+    await client.send({"type": "complete", "id": "gone"})
+    await client.send({"type": "ping"})
+    assert await client.receive() == {"type": "pong"}
 
 
 async def test_a_null_payload_is_no_payload(client: Client) -> None:
