@@ -12,6 +12,7 @@ from uuid import UUID
 import httpx2
 import uvicorn
 from sqlmodel import func, select
+from starlette.applications import Starlette
 from websockets.asyncio.client import connect
 from websockets.typing import Subprotocol
 
@@ -382,10 +383,17 @@ class Refused(Exception):
 @asynccontextmanager
 async def serve(settings: Settings) -> AsyncIterator[str]:
     """Serve the API on a free port; give its address."""
+    async with serve_app(create_app(settings)) as url:
+        yield url
+
+
+@asynccontextmanager
+async def serve_app(app: Starlette) -> AsyncIterator[str]:
+    """Serve an application on a free port; give its address."""
     listener = socket.create_server(("127.0.0.1", 0))
     server = uvicorn.Server(
         uvicorn.Config(
-            create_app(settings),
+            app,
             log_config=None,
             ws="websockets-sansio",
             ws_per_message_deflate=False,

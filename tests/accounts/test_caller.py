@@ -4,10 +4,10 @@ from datetime import timedelta
 from itertools import product
 
 import pytest
-from sqlmodel import select, update
+from sqlmodel import col, delete, select, update
 
 from app.accounts import commands
-from app.accounts.caller import Caller, authenticate
+from app.accounts.caller import Caller, authenticate, revoked
 from app.accounts.models import ApiKey, Scope
 from app.accounts.tokens import PREFIX_CHARS, new_token, token_hash
 from app.clock import now
@@ -117,3 +117,17 @@ async def test_the_first_application_is_the_oldest(database: Database) -> None:
         found = await commands.first_application(work)
     assert found is not None
     assert found.id == first.application_id
+
+
+async def test_it_is_told_whose_key_was_taken_back(database: Database) -> None:
+    callers = []
+    for _ in range(3):
+        _, token = await new_key(database)
+        callers.append(await authenticate(database, token))
+    kept, taken, gone = callers
+    assert await revoked(database, callers) == set()
+    async with transaction(database) as work:
+        await commands.revoke_key(work, taken.api_key_id)
+        await work.session.exec(delete(ApiKey).where(col(ApiKey.id) == gone.api_key_id))
+    assert await revoked(database, callers) == {taken, gone}
+    assert await revoked(database, [kept]) == set()

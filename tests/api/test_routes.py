@@ -133,3 +133,16 @@ async def test_a_route_takes_its_own_methods_only(service: Service) -> None:
         answer = await service.http.request(method, service.url + path)
         assert answer.status_code == 405
     assert (await service.http.get(f"{service.url}/nothing")).status_code == 404
+
+
+async def test_the_schema_is_kept_back_where_that_is_set(service: Service) -> None:
+    change = {"introspection": False, "field_suggestions": False}
+    settings = service.settings.model_copy(update=change)
+    told = {"{ __schema { description } }": None, "{ vewer { scope } }": "Did you mean 'viewer'?"}
+    async with serve(settings) as url, reach(url, settings, service.sandbox) as closed:
+        for query, hint in told.items():
+            open_answer, closed_answer = await service.post(query), await closed.post(query)
+            assert closed_answer["errors"][0]["extensions"] == {"code": "GRAPHQL_VALIDATION_FAILED"}
+            assert (hint is None) == ("errors" not in open_answer)
+            assert hint is None or hint in open_answer["errors"][0]["message"]
+            assert "Did you mean" not in closed_answer["errors"][0]["message"]

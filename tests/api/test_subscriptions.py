@@ -152,3 +152,12 @@ async def test_without_redis_jobs_are_taken_and_watchers_are_told(
     assert rest[-1]["status"] == "COMPLETED"
     assert time.monotonic() - begun < LOOK_SECONDS + 3
     assert (await deaf.http.get(f"{deaf.url}/readyz")).json()["redis"] is False
+
+
+async def test_each_event_shows_the_job_as_it_is_by_then(paced: Service) -> None:
+    query = "subscription ($id: ID!) { jobEvents(jobId: $id) { status job { status } } }"
+    id = await paced.create("page One")
+    async with paced.subscribe(query, id=id) as events:
+        assert await anext(events) == {"status": "PENDING", "job": {"status": "PENDING"}}
+        await paced.ask(CANCEL, id=id)
+        assert await anext(events) == {"status": "CANCELED", "job": {"status": "CANCELED"}}
