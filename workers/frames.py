@@ -145,6 +145,7 @@ def _page_value(page: Page, *, sizes: list[int]) -> dict[str, Any]:
             [len(file.content), file.media_type, file.page, file.offset] for file in page.files
         ],
         "prediction": None if page.prediction is None else page.prediction.to_json(),
+        "attached": page.attached,
     }
 
 
@@ -218,6 +219,7 @@ def _page(value: dict[str, Any], content: bytes | bytearray) -> Page:
         checkpoint=_checkpoint(value.pop("checkpoint")),
         files=files,
         prediction=_prediction(value.pop("prediction"), total=total),
+        attached=values.whole(value.pop("attached"), least=0, most=total - 1),
     )
 
 

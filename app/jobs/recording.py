@@ -41,6 +41,7 @@ async def record_pages(
     """
     newest = pages[-1]
     document.pages_done, document.pages_total = newest.number, newest.total
+    document.own_pages = newest.total - newest.attached
     document.checkpoint = newest.checkpoint
     document.status = JobStatus.PROCESSING
     run.progress = max(run.progress, _percent(run))
@@ -99,11 +100,11 @@ async def end_document(
     row.failure_message = None if failure is None else failure.message
     _copy(document, row)
     # Other types of jobs may read some of the pages only.
-    if document.pages_total is not None and run.type is JobType.SEGMENT:
+    if document.own_pages is not None and run.type is JobType.SEGMENT:
         await work.session.exec(
             update(Document)
             .where(col(Document.id) == document.id, col(Document.media_length).is_(None))
-            .values(media_length=document.pages_total, examine_at=None)
+            .values(media_length=document.own_pages, examine_at=None)
         )
     await work.session.flush()
     if results:

@@ -128,7 +128,8 @@ class Prediction:
 class Page:
     """One finished page, and all that is needed to go on after it.
 
-    number: 1 is the first page. total: pages of the document.
+    number: 1 is the first page. total: pages of the document, and of the files attached to it
+    where these are read too: the last `attached` of them.
     segments: those that ended with this page, never revised later.
     files: at most a picture of this page and a piece of the file made of the whole document.
     prediction: with the last page of a document that was sorted into a category.
@@ -143,6 +144,7 @@ class Page:
     checkpoint: dict[str, Any] = field(default_factory=dict)
     files: tuple[ProducedFile, ...] = ()
     prediction: Prediction | None = None
+    attached: int = 0
 
 
 Emit = Callable[[Page], None]

@@ -42,6 +42,8 @@ class RunDocument:
     segments_sha256: str | None
     checkpoint: dict[str, Any] | None
     options: list[dict[str, Any]]
+    # Without those of attached files; known once this run has read a page.
+    own_pages: int | None = None
 
 
 @dataclass(slots=True)

@@ -32,6 +32,7 @@ PAGE = {
     "checkpoint": {},
     "files": [[3, "image/png", 1, None]],
     "prediction": None,
+    "attached": 0,
 }
 PREDICTION = {
     "category": "a",
@@ -60,6 +61,7 @@ def read(frame: bytes) -> Frame:
         Page(
             number=2,
             total=3,
+            attached=2,
             segments=(
                 Segment("Grüße, κόσμε", 1, ("A", "Ω"), (Box(2, -1.5, 0.0, 3.0, 4.0),), "el", "p1"),
                 Segment("", 2),
@@ -149,6 +151,9 @@ def test_a_page_of_the_examples_is_good() -> None:
         {"files": [[3, "image/png", 1, 0]]},
         {"files": [[3, "text/plain", None, -1]]},
         {"files": [[1, "image/png", 1, None], [2, "image/png", 1, None]]},
+        {"attached": 2},
+        {"attached": -1},
+        {"attached": None},
         {"prediction": {}},
         {"prediction": {**PREDICTION, "more": 1}},
         {"prediction": {**PREDICTION, "category": "b"}},

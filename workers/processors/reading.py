@@ -2,13 +2,16 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import accumulate, chain
 from pathlib import Path
 
 from app.errors import ErrorCode, ProcessingFailed
 from app.jobs.results import Issue
 from workers.processors import hypertext, markdown, plain
+from workers.processors.attached import Attached, AttachedPdf, attached_to
 from workers.processors.elements import Element
 from workers.processors.epub import Epub
+from workers.processors.opening import OpenPdf, open_pdf
 from workers.processors.pdf import Pdf
 from workers.processors.slices import Located, slices, total
 
@@ -28,15 +31,25 @@ Read = tuple[list[Element], Issue | None]
 class Pages:
     """The pages of a document from one on: their number in all, and what stands on each.
 
-    issues: of the document as a whole; told with its first page.
+    issues: of the document as a whole; told with its first page. attached: how many of the pages,
+    the last ones, are those of attached files. last: the numbers of the last page of each file.
     """
 
     total: int
     read: Iterator[Read]
     issues: tuple[Issue, ...] = ()
+    attached: int = 0
+    last: frozenset[int] = frozenset()
 
 
-def pages(source: Path, media_type: str, *, done: int, passwords: Sequence[str] = ()) -> Pages:
+def pages(
+    source: Path,
+    media_type: str,
+    *,
+    done: int,
+    passwords: Sequence[str] = (),
+    with_attached: bool = False,
+) -> Pages:
     """Open a document and give its pages after the first `done`.
 
     The chapters of an EPUB are its pages. Text, Markdown and HTML come in slices of 64 KiB of the
@@ -44,15 +57,18 @@ def pages(source: Path, media_type: str, *, done: int, passwords: Sequence[str] 
     issue PAGE_FAILED, one that is a picture without text the issue NO_TEXT.
     Which of the passwords opened the document is told by the issue PASSWORD_USED.
 
+    with_attached: the PDFs attached to a PDF are read too, each as a section under its name after
+    the pages of the document; their elements and issues have the numbers of their own pages.
+
     Raises:
         ProcessingFailed: PASSWORD, CORRUPT, UNSUPPORTED_FORMAT, or TOO_LARGE for an archive.
     """
     kind = media_type.split(";", maxsplit=1)[0].strip().lower()
     match kind:
         case "application/pdf":
-            pdf = Pdf(source, passwords)
-            read = (pdf.page(number) for number in range(done + 1, pdf.total + 1))
-            return Pages(pdf.total, read, pdf.issues)
+            opened = open_pdf(source, passwords)
+            found = attached_to(opened.document, passwords) if with_attached else Attached()
+            return _pdf(opened, found, done)
         case "application/epub+zip":
             book = Epub(source)
             return Pages(
@@ -69,6 +85,39 @@ def pages(source: Path, media_type: str, *, done: int, passwords: Sequence[str] 
         ErrorCode.UNSUPPORTED_FORMAT,
         f"{kind} cannot be read; these can: {', '.join(MEDIA_TYPES)}.",
     )
+
+
+def _pdf(opened: OpenPdf, found: Attached, done: int) -> Pages:
+    parts = [Part(Pdf(opened.document))]
+    parts += [Part(Pdf(file.opened.document), file) for file in found.files]
+    last = list(accumulate(part.pdf.total for part in parts))
+    return Pages(
+        total=last[-1],
+        read=chain.from_iterable(
+            part.read(done - (end - part.pdf.total)) for part, end in zip(parts, last, strict=True)
+        ),
+        issues=(*opened.issues(), *found.issues),
+        attached=last[-1] - last[0],
+        last=frozenset(last),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """The document itself, or a file attached to it."""
+
+    pdf: Pdf
+    file: AttachedPdf | None = None
+
+    def read(self, done: int) -> Iterator[Read]:
+        """Yield the pages after the first `done`, all of them where that is less than none."""
+        for number in range(max(done, 0) + 1, self.pdf.total + 1):
+            elements, issue = self.pdf.page(number)
+            if self.file is not None:
+                elements = [self.file.below(element) for element in elements]
+                elements = [self.file.heading(), *elements] if number == 1 else elements
+                issue = None if issue is None else self.file.naming(issue)
+            yield elements, issue
 
 
 def _sliced(source: Path, elements: Iterator[Located], done: int) -> Pages:

@@ -25,11 +25,14 @@ def segment(
 
     Every page is handed to `emit` in order, also one without text. The chapters of an EPUB are its
     pages. Text, Markdown and HTML are handed on in slices of 64 KiB of the source, which
-    `Page.number` and `total` count, while `Segment.page` is 1. A run that is given the checkpoint
-    of page n goes on with page n + 1 and hands on exactly what an unbroken run would.
+    `Page.number` and `total` count, while `Segment.page` is 1. The PDFs attached to a PDF follow
+    its own pages, each under a heading that is its name, with the numbers of its own pages. A run
+    that is given the checkpoint of page n goes on with page n + 1 and hands on exactly what an
+    unbroken run would.
 
     Issues: PAGE_FAILED for each page that could not be read and was left out; NO_TEXT once, for the
-    first page that is a picture without text; PASSWORD_USED where a password of `given` was needed.
+    first page that is a picture without text; PASSWORD_USED where a password of `given` was needed;
+    ATTACHMENT_SKIPPED for each attached file that is not read.
 
     Raises:
         ProcessingFailed: PASSWORD, CORRUPT, UNSUPPORTED_FORMAT, or TOO_LARGE for an archive.
@@ -39,12 +42,14 @@ def segment(
         raise ProcessingFailed(
             ErrorCode.GENERIC, "Another version of the service began this; run the job again."
         )
-    pages = reading.pages(source, media_type, done=done["page"], passwords=given.passwords)
+    pages = reading.pages(
+        source, media_type, done=done["page"], passwords=given.passwords, with_attached=True
+    )
     packer = Packer(options.max_size, done["tail"])
     told: bool = done["told"]
     for number, (elements, issue) in enumerate(pages.read, done["page"] + 1):
         segments = list(packer.add(elements))
-        if number == pages.total:
+        if number == pages.total or number in pages.last:
             segments += packer.end()
         issues = pages.issues if number == 1 else ()
         if issue is not None and not (issue.code == "NO_TEXT" and told):
@@ -56,4 +61,4 @@ def segment(
             "told": told,
             "tail": packer.to_json(),
         }
-        emit(Page(number, pages.total, tuple(segments), issues, state))
+        emit(Page(number, pages.total, tuple(segments), issues, state, attached=pages.attached))
