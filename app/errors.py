@@ -290,19 +290,21 @@ class InvalidCursor(AppError):
     code = "INVALID_CURSOR"
     title = "Invalid cursor"
     status = 422
-    meaning = "A cursor was not given out by this list."
-    what_to_do = "Use the cursors of the same list, unchanged, or begin without one."
+    meaning = "A cursor was not given out by this list in this order."
+    what_to_do = "Use the cursors of the same list in the same order, or begin without one."
 
     def __init__(self) -> None:
-        super().__init__("This cursor was not given out by this list.")
+        super().__init__("This cursor was not given out by this list in this order.")
 
 
 class InvalidPage(AppError):
     code = "INVALID_PAGE"
     title = "Invalid page"
     status = 422
-    meaning = "`first` is out of range."
-    what_to_do = "Ask for at least 1 and at most as many as the list says."
+    meaning = "`first`, `last` or `offset` is out of range, or they do not go together."
+    what_to_do = (
+        "Give `first` or `last`, as many as the list allows, and `offset` only with `first`."
+    )
 
 
 class TooManyRows(AppError):

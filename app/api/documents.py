@@ -10,17 +10,18 @@ import strawberry
 from starlette.datastructures import UploadFile
 
 from app.api.context import Context, Info
-from app.api.pages import Connection, Node, connection
+from app.api.pages import Connection, Node, placed_connection
 from app.api.problems import Forbidden, InvalidInput, LimitExceeded
 from app.api.vocabulary import BigInt, DocumentStatus, Scope
 from app.clock import now
-from app.db.pages import PageRequest, cursor_of, page_request
+from app.db.pages import PageRequest, page_request
 from app.documents import commands, models, queries, uploads
+from app.documents.filters import DocumentFilter
 from app.documents.links import Action
 from app.documents.uploads import Received
 from app.errors import FieldError, FileTooLarge
 from app.errors import InvalidInput as BadInput
-from app.jobs.queries import JobFilter
+from app.jobs.filters import JobFilter
 from app.settings import MIB
 
 if TYPE_CHECKING:
@@ -202,19 +203,20 @@ async def document_of(context: Context, id: UUID | None) -> Document | None:
     return None if row is None else Document.from_row(row)
 
 
-async def document_connection(context: Context, request: PageRequest) -> Connection[Document]:
+async def document_connection(
+    context: Context, where: DocumentFilter, request: PageRequest
+) -> Connection[Document]:
     """Return a page of the caller's documents, newest first."""
+    caller = context.caller
 
     async def count() -> int:
         async with context.reading() as session:
-            return await queries.count(session, caller=context.caller)
+            return await queries.count(session, caller=caller, where=where)
 
     async with context.reading() as session:
-        page = await queries.listing(session, caller=context.caller, request=request)
+        page = await queries.listing(session, caller=caller, where=where, request=request)
     context.spend(len(page.rows))
-    return connection(
-        page, node=Document.from_row, cursor=lambda row: cursor_of(row.id), count=count
-    )
+    return placed_connection(page, node=Document.from_row, count=count)
 
 
 async def _chunks(file: UploadFile) -> AsyncIterator[bytes]:

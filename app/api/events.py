@@ -82,7 +82,7 @@ async def event_connection(
     request = page_request(first, after, default=DEFAULT_EVENTS, limit=MAX_EVENTS)
     seq = 0 if after is None else events.cursor_seq(after, job_id=job.id)
     page = await context.loaders.gather(
-        events.after, job.id, application_id=job.application_id, seq=seq, limit=request.first
+        events.after, job.id, application_id=job.application_id, seq=seq, limit=request.size
     )
     context.spend(len(page.rows))
 

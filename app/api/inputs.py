@@ -3,7 +3,6 @@
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import fields, is_dataclass
-from datetime import datetime
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
@@ -12,12 +11,10 @@ from starlette.datastructures import UploadFile
 from strawberry.file_uploads import Upload
 from strawberry.scalars import JSON
 
-from app.api.pages import NOBODY, id_or_none
-from app.api.vocabulary import JobPriority, JobStatus, JobType, OcrBackend, PdfBackend
+from app.api.vocabulary import JobPriority, OcrBackend, PdfBackend
 from app.errors import FieldError
 from app.errors import InvalidInput as BadInput
 from app.jobs.options import Category, SegmentOptions
-from app.jobs.queries import JobFilter as Filter
 
 if TYPE_CHECKING:
     # What a resolver is handed in the place of the scalar.
@@ -25,16 +22,12 @@ if TYPE_CHECKING:
 else:
     FileUpload = Upload
 
-_UNREADABLE = re.compile(r"[\x00-\x1f\ud800-\udfff]")
+UNREADABLE = re.compile(r"[\x00-\x1f\ud800-\udfff]")
 """Control characters and halves of characters: databases refuse some, people read none."""
 
 _HELP = {
     item.name: item.metadata["help"] for kind in (SegmentOptions, Category) for item in fields(kind)
 }
-
-
-MAX_LISTED = 1000
-"""How many values a filter may list: each is a parameter of the query."""
 
 
 class Given:
@@ -188,57 +181,6 @@ class CreateJobInput(Given):
     )
 
 
-@strawberry.input(description="Which jobs to list; every field that is given must hold.")
-class JobFilter(Given):
-    ids: list[strawberry.ID] | None = strawberry.field(
-        default=strawberry.UNSET, description="One of these."
-    )
-    numbers: list[int] | None = strawberry.field(
-        default=strawberry.UNSET, description="One of these numbers."
-    )
-    group_id: str | None = strawberry.field(default=strawberry.UNSET, description="In this group.")
-    types: list[JobType] | None = strawberry.field(
-        default=strawberry.UNSET, description="Of these types."
-    )
-    statuses: list[JobStatus] | None = strawberry.field(
-        default=strawberry.UNSET, description="In one of these states."
-    )
-    name: str | None = strawberry.field(
-        default=strawberry.UNSET, description="Whose name contains this, in any case."
-    )
-    document_id: strawberry.ID | None = strawberry.field(
-        default=strawberry.UNSET, description="That use this document."
-    )
-    created_after: datetime | None = strawberry.field(
-        default=strawberry.UNSET, description="Created later."
-    )
-    created_before: datetime | None = strawberry.field(
-        default=strawberry.UNSET, description="Created earlier."
-    )
-
-    def filter(self) -> Filter:
-        """Return the filter of the middle. What cannot be stored is what nobody has."""
-        for loc, listed in (("ids", self.ids), ("numbers", self.numbers)):
-            if listed is not None and len(listed) > MAX_LISTED:
-                message = f"{loc} may list at most {MAX_LISTED}."
-                raise BadInput(FieldError(("filter", loc), message, "too_long"))
-        if any(_UNREADABLE.search(word or "") for word in (self.group_id, self.name)):
-            return Filter(ids=())
-        return Filter(
-            ids=None if self.ids is None else [id for id in map(id_or_none, self.ids) if id],
-            numbers=self.numbers,
-            group_id=self.group_id,
-            types=None if self.types is None else list(set(self.types)),
-            statuses=None if self.statuses is None else list(set(self.statuses)),
-            name=self.name,
-            document_id=None
-            if self.document_id is None
-            else id_or_none(self.document_id) or NOBODY,
-            created_after=self.created_after,
-            created_before=self.created_before,
-        )
-
-
 def text(value: str | None, loc: str, *, limit: int = 255) -> str | None:
     """Return a short text as it can be stored; empty counts as left out.
 
@@ -247,7 +189,7 @@ def text(value: str | None, loc: str, *, limit: int = 255) -> str | None:
     """
     if not value:
         return None
-    if len(value) > limit or _UNREADABLE.search(value):
+    if len(value) > limit or UNREADABLE.search(value):
         message = f"{loc} has at most {limit} characters, and no control characters."
         raise BadInput(FieldError((loc,), message, "string_length"))
     return value

@@ -12,7 +12,14 @@ from app.api.attachments import Attachment, attachment_connection, result_of
 from app.api.context import Context, Info
 from app.api.documents import Document, document_of
 from app.api.events import JobEvent, event_connection
-from app.api.pages import Connection, Node, connection
+from app.api.pages import (
+    NOBODY,
+    Connection,
+    Node,
+    connection,
+    id_or_none,
+    placed_connection,
+)
 from app.api.results import JobResult, SegmentResult
 from app.api.vocabulary import (
     AttachmentType,
@@ -28,12 +35,14 @@ from app.api.vocabulary import (
 )
 from app.api.workflows import Option, options_of
 from app.clock import now
-from app.db.pages import PageRequest, cursor_of, page_request
+from app.db.ordering import Ordering
+from app.db.pages import PageRequest, page_request
 from app.errors import Failure, NotFound
 from app.jobs import attachments, models, queries
+from app.jobs.filters import JobFilter
 from app.jobs.log import DEFAULT_TAIL_BYTES, check_tail, tails
 from app.jobs.options import shown, task_of
-from app.jobs.queries import JobFilter
+from app.jobs.orders import NEWEST_FIRST
 from app.jobs.results import severity_of
 from app.jobs.states import FINISHED, MEANINGS
 from app.jobs.waits import waits
@@ -337,19 +346,30 @@ async def job_of(context: Context, id: UUID | None) -> Job | None:
     return None if row is None else Job.from_row(row)
 
 
+async def latest_job(context: Context, type: JobType, document_id: str | None) -> Job | None:
+    """Return the newest job of a type, of a document where one is named; None: there is none."""
+    document = None if document_id is None else id_or_none(document_id) or NOBODY
+    async with context.reading() as session:
+        row = await queries.latest(session, caller=context.caller, type=type, document_id=document)
+    return None if row is None else Job.from_row(row)
+
+
 async def job_connection(
-    context: Context, where: JobFilter, request: PageRequest
+    context: Context, where: JobFilter, request: PageRequest, ordering: Ordering = NEWEST_FIRST
 ) -> Connection[Job]:
-    """Return a page of the caller's jobs, newest first."""
+    """Return a page of the caller's jobs."""
+    caller = context.caller
 
     async def count() -> int:
         async with context.reading() as session:
-            return await queries.count(session, caller=context.caller, where=where)
+            return await queries.count(session, caller=caller, where=where)
 
     async with context.reading() as session:
-        page = await queries.listing(session, caller=context.caller, where=where, request=request)
+        page = await queries.listing(
+            session, caller=caller, where=where, request=request, ordering=ordering
+        )
     context.spend(len(page.rows))
-    return connection(page, node=Job.from_row, cursor=lambda row: cursor_of(row.id), count=count)
+    return placed_connection(page, node=Job.from_row, count=count)
 
 
 async def _document_connection(

@@ -1,5 +1,7 @@
 """Anything by its id."""
 
+import asyncio
+from collections.abc import Sequence
 from uuid import UUID
 
 from app.api.accounts import ApiKey, Application
@@ -10,7 +12,23 @@ from app.api.jobs import Job
 from app.api.pages import Node, id_or_none
 from app.api.results import Segment
 from app.api.vocabulary import Scope
+from app.errors import FieldError, InvalidInput
 from app.jobs import queries
+
+MAX_NODES = 100
+
+
+async def nodes_of(context: Context, ids: Sequence[str]) -> list[Node | None]:
+    """Return the things that have these ids, in their order; loaders read them together.
+
+    Raises:
+        InvalidInput: these are too many.
+    """
+    if len(ids) > MAX_NODES:
+        message = f"ids may list at most {MAX_NODES}."
+        raise InvalidInput(FieldError(("ids",), message, "too_long"))
+    context.spend(len(ids))
+    return await asyncio.gather(*(node_of(context, id) for id in ids))
 
 
 async def node_of(context: Context, id: str) -> Node | None:
@@ -31,8 +49,7 @@ async def node_of(context: Context, id: str) -> Node | None:
 
 
 async def _segment(context: Context, id: UUID) -> Segment | None:
-    async with context.reading() as session:
-        row = await queries.segment_by_id(session, caller=context.caller, id=id)
+    row = await context.loaders.gather(queries.segments_by_id, id, caller=context.caller)
     return None if row is None else Segment.from_row(row)
 
 

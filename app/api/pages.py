@@ -6,6 +6,7 @@ from uuid import UUID
 
 import strawberry
 
+from app.db.ordering import Placed
 from app.db.pages import Page
 from app.errors import NotFound
 
@@ -24,8 +25,10 @@ class Node:
 @strawberry.type(description="Where a page of a list lies.")
 class PageInfo:
     has_next_page: bool = strawberry.field(description="Whether more follow.")
-    has_previous_page: bool = strawberry.field(description="Whether the page began after a cursor.")
-    start_cursor: str | None = strawberry.field(description="Cursor of the first, null if empty.")
+    has_previous_page: bool = strawberry.field(description="Whether others come before.")
+    start_cursor: str | None = strawberry.field(
+        description="Cursor of the first, null if empty; give it as `before` to go back."
+    )
     end_cursor: str | None = strawberry.field(
         description="Cursor of the last; give it as `after` to go on."
     )
@@ -65,6 +68,18 @@ def connection(
         end_cursor=edges[-1].cursor if edges else None,
     )
     return Connection(edges=edges, nodes=[edge.node for edge in edges], page_info=info, count=count)
+
+
+def placed_connection(
+    page: Page[Placed[Row]],
+    *,
+    node: Callable[[Row], NodeT],
+    count: Callable[[], Awaitable[int]],
+) -> Connection[NodeT]:
+    """Translate a page of rows that know their cursors."""
+    return connection(
+        page, node=lambda placed: node(placed.row), cursor=lambda placed: placed.cursor, count=count
+    )
 
 
 def id_or_none(id: str | None) -> UUID | None:

@@ -23,18 +23,20 @@ from app.api.creation import (
 from app.api.documents import CreateUploadResult, Document, UploadDocumentResult
 from app.api.events import JobEvent
 from app.api.extensions import SCHEMA_EXTENSIONS, UPLOAD, Schema
-from app.api.inputs import CreateJobInput, DataInput, FileUpload, JobFilter
+from app.api.filters import DocumentFilter, JobFilter, JobOrder
+from app.api.inputs import CreateJobInput, DataInput, FileUpload
 from app.api.jobs import Job
-from app.api.nodes import node_of
+from app.api.nodes import node_of, nodes_of
 from app.api.pages import Connection, Edge, Node, id_or_none
 from app.api.problems import HANDLERS
 from app.api.results import Segment
 from app.api.service import Service, service
-from app.api.vocabulary import DATE_TIME, BigInt, whole_number
+from app.api.statuses import JobStatusEntry, job_statuses
+from app.api.vocabulary import DATE_TIME, BigInt, JobType, whole_number
 from app.api.workflows import Workflow, all_workflows, workflow_of
-from app.db.pages import page_request
+from app.db.pages import page_request_both_ways
 from app.db.work import unbroken
-from app.jobs.queries import JobFilter as Filter
+from app.jobs.orders import ordering
 
 
 @strawberry.type(description="What can be read.")
@@ -42,6 +44,13 @@ class Query:
     @strawberry.field(description="Anything by its id; null where there is nothing with this id.")
     async def node(self, info: Info, id: strawberry.ID) -> Node | None:
         return await node_of(info.context, id)
+
+    @strawberry.field(
+        description="Things by their ids, in the order asked, 100 at most; null for each id that "
+        "nothing has."
+    )
+    async def nodes(self, info: Info, ids: list[strawberry.ID]) -> list[Node | None]:
+        return await nodes_of(info.context, ids)
 
     @strawberry.field(description="Who is asking.")
     async def viewer(self, info: Info) -> Viewer:
@@ -60,17 +69,42 @@ class Query:
         return await jobs.job_of(info.context, id_or_none(id))
 
     @strawberry.field(
-        description="Your jobs, newest first. `first` is 20 by default and 100 at most."
+        description="Your jobs, newest first where no order is given; `first` or `last` is 20 by "
+        "default and 100 at most. What is equal in the order comes in the order of its making, in "
+        "the direction of the last thing ordered by. `offset` goes with `first` alone: cursors are "
+        "faster, and miss nothing when jobs come and go."
     )
     async def jobs(
         self,
         info: Info,
+        *,
         filter: JobFilter | None = None,
+        order_by: list[JobOrder] | None = None,
         first: int | None = None,
         after: str | None = None,
+        last: int | None = None,
+        before: str | None = None,
+        offset: int | None = None,
     ) -> Connection[Job]:
-        where = Filter() if filter is None else filter.filter()
-        return await jobs.job_connection(info.context, where, page_request(first, after))
+        where = JobFilter.of(filter)
+        request = page_request_both_ways(first, after, last=last, before=before, offset=offset)
+        ordered = ordering([each.order() for each in order_by or ()])
+        return await jobs.job_connection(info.context, where, request, ordered)
+
+    @strawberry.field(
+        description="How jobs stand, in the order asked, 500 at most: the cheap way to poll many."
+    )
+    async def job_statuses(self, info: Info, ids: list[strawberry.ID]) -> list[JobStatusEntry]:
+        return await job_statuses(info.context, ids)
+
+    @strawberry.field(
+        description="The newest job of a type, of a document where one is named; null where there "
+        "is none."
+    )
+    async def latest_job(
+        self, info: Info, type: JobType, document_id: strawberry.ID | None = None
+    ) -> Job | None:
+        return await jobs.latest_job(info.context, type, document_id)
 
     @strawberry.field(description="A document by its id; null where there is none.")
     async def document(self, info: Info, id: strawberry.ID) -> Document | None:
@@ -89,12 +123,22 @@ class Query:
         return workflow_of(name)
 
     @strawberry.field(
-        description="Your documents, newest first. `first` is 20 by default and 100 at most."
+        description="Your documents, newest first. `first` or `last` is 20 by default and 100 at "
+        "most."
     )
     async def documents(
-        self, info: Info, first: int | None = None, after: str | None = None
+        self,
+        info: Info,
+        *,
+        filter: DocumentFilter | None = None,
+        first: int | None = None,
+        after: str | None = None,
+        last: int | None = None,
+        before: str | None = None,
     ) -> Connection[Document]:
-        return await documents.document_connection(info.context, page_request(first, after))
+        where = DocumentFilter.of(filter)
+        request = page_request_both_ways(first, after, last=last, before=before)
+        return await documents.document_connection(info.context, where, request)
 
 
 @strawberry.type(description="What can be changed. Refusals come back as data: ask for Problem.")

@@ -7,9 +7,11 @@ from typing import NewType, TypeVar
 import strawberry
 
 from app.accounts.models import Scope
+from app.db.ordering import SortDirection
 from app.documents.models import DocumentStatus
 from app.errors import ErrorCode
 from app.jobs.options import OcrBackend, PdfBackend
+from app.jobs.orders import JobOrderField
 from app.jobs.states import MEANINGS, JobStatus
 from app.jobs.types import (
     AttachmentType,
@@ -30,6 +32,7 @@ __all__ = [
     "DocumentStatus",
     "ErrorCode",
     "EventKind",
+    "JobOrderField",
     "JobOutcome",
     "JobPriority",
     "JobStatus",
@@ -42,6 +45,7 @@ __all__ = [
     "SegmentStatus",
     "ServiceStatus",
     "Severity",
+    "SortDirection",
     "WaitKind",
     "whole_number",
 ]
@@ -94,6 +98,12 @@ word(
     "files of them.",
 )
 word(JobPriority, "Which jobs are taken up first.")
+word(
+    JobOrderField,
+    "What jobs can be ordered by. TYPE and STATUS: by the word. DOCUMENT: by their first document, "
+    "in the order of making. APPLICATION, SUBMITTER, PARENT: by the id.",
+)
+word(SortDirection, "Which end of an order comes first. Nulls come last in both.")
 word(
     DocumentStatus,
     "NEW: not all of its bytes are here. PROCESSED: stored, hashed, its type known. "

@@ -23,10 +23,16 @@ MAX_NUMBER = 2**31 - 1
 
 @dataclass(frozen=True, slots=True)
 class PageRequest:
-    """A slice of a list: `first` rows after a cursor."""
+    """A slice of a list: `size` rows of those between two cursors, after `offset` of them.
 
-    first: int
+    They are the first of those rows, or, where it is read backwards, the last.
+    """
+
+    size: int
     after: str | None = None
+    before: str | None = None
+    offset: int = 0
+    backwards: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,20 +47,53 @@ class Page(Generic[Row]):
 def page_request(
     first: int | None, after: str | None, *, default: int = 20, limit: int = 100
 ) -> PageRequest:
-    """Return the request for a page; None means the default.
+    """Return the request for a page of a list that is read forwards; None means the default.
 
     Raises:
         InvalidPage: `first` is below 1 or above `limit`.
     """
-    size = default if first is None else first
-    if not 1 <= size <= limit:
-        raise InvalidPage(f"`first` must be 1 to {limit}.")
-    return PageRequest(size, after)
+    return PageRequest(_size(first, "first", default=default, limit=limit), after)
+
+
+def page_request_both_ways(
+    first: int | None,
+    after: str | None,
+    *,
+    last: int | None,
+    before: str | None,
+    offset: int | None = None,
+) -> PageRequest:
+    """Return the request for a page of a list that is read either way; None means the default.
+
+    Raises:
+        InvalidPage: `first` or `last` is below 1 or above 100, both are given, `offset` is
+            negative, or it is given together with a cursor or with `last`.
+    """
+    if first is not None and last is not None:
+        raise InvalidPage("`first` and `last` cannot be given together.")
+    if offset is not None and (after is not None or before is not None or last is not None):
+        raise InvalidPage("`offset` counts from the first: give it with `first` alone.")
+    if offset is not None and offset < 0:
+        raise InvalidPage("`offset` must be 0 or more.")
+    if last is not None:
+        return PageRequest(_size(last, "last"), after, before, backwards=True)
+    return PageRequest(_size(first, "first"), after, before, offset or 0)
 
 
 def page(rows: list[Row], request: PageRequest) -> Page[Row]:
-    """Make a page of rows that were read with a limit of `first` and one more."""
-    return Page(rows[: request.first], len(rows) > request.first, request.after is not None)
+    """Make a page of rows that were read with a limit of `size` and one more.
+
+    A cursor stands for a row that was there, so that on its side there is more.
+    """
+    more = len(rows) > request.size
+    rows = rows[: request.size]
+    if request.backwards:
+        return Page(rows[::-1], request.before is not None, more or request.after is not None)
+    return Page(
+        rows,
+        more or request.before is not None,
+        request.after is not None or request.offset > 0,
+    )
 
 
 async def pages_of(
@@ -74,7 +113,7 @@ async def pages_of(
     conditions and joins; without it, every row of `model`.
     """
     rows: Any = select(model) if narrowed is None else narrowed
-    limit = request.first + 1
+    limit = request.size + 1
     if len(parents) == 1:  # the usual case, and LIMIT reads no row in vain
         rows = rows.where(col(parent) == parents[0]).order_by(*order).limit(limit)
         return {parents[0]: page(list((await session.exec(rows)).all()), request)}
@@ -169,3 +208,10 @@ def id_of(value: str) -> UUID:
         return UUID(hex=keys(value, count=1)[0])
     except ValueError:
         raise InvalidCursor from None
+
+
+def _size(asked: int | None, name: str, *, default: int = 20, limit: int = 100) -> int:
+    size = default if asked is None else asked
+    if not 1 <= size <= limit:
+        raise InvalidPage(f"`{name}` must be 1 to {limit}.")
+    return size

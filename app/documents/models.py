@@ -4,11 +4,11 @@ from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
 
-from sqlalchemy import BigInteger, CheckConstraint
+from sqlalchemy import BigInteger, CheckConstraint, Index
 from sqlmodel import Field, SQLModel
 
 from app.clock import now
-from app.db.columns import JsonValue, Word, new_id, words
+from app.db.columns import JsonValue, Word, folded, index_of_known, new_id, words
 
 
 class DocumentStatus(StrEnum):
@@ -28,11 +28,16 @@ class Document(SQLModel, table=True):
             "status <> 'PROCESSED' OR (size IS NOT NULL AND sha256 IS NOT NULL)",
             name="processed_is_hashed",
         ),
+        # Lists, newest first.
+        Index("ix_document_application_created", "application_id", "id"),
+        index_of_known("ix_document_original", "original_id", "application_id", "id"),
     )
 
     id: UUID = Field(default_factory=new_id, primary_key=True)
-    application_id: UUID = Field(foreign_key="application.id", index=True, ondelete="CASCADE")
+    application_id: UUID = Field(foreign_key="application.id", ondelete="CASCADE")
     filename: str = Field(max_length=255)
+    # For searches in any case, as `Job.name_folded`.
+    filename_folded: str = Field(default=None, sa_column=folded("filename"))
     mime_type: str | None = Field(default=None, max_length=255)
     extension: str | None = Field(default=None, max_length=32)
     size: int | None = Field(default=None, sa_type=BigInteger)
@@ -47,9 +52,7 @@ class Document(SQLModel, table=True):
     announced_size: int | None = Field(default=None, sa_type=BigInteger)
     announced_sha256: str | None = Field(default=None, max_length=64)
     upload_expires_at: datetime | None = Field(default=None, index=True)
-    original_id: UUID | None = Field(
-        default=None, foreign_key="document.id", ondelete="SET NULL", index=True
-    )
+    original_id: UUID | None = Field(default=None, foreign_key="document.id", ondelete="SET NULL")
     # No foreign key: a document may outlive the job that made it.
     produced_by_id: UUID | None = Field(default=None, index=True)
     page: int | None = None

@@ -2,12 +2,17 @@
 
 from uuid import UUID
 
+import sqlalchemy
 from sqlmodel import col, func, select
 
 from app.accounts.caller import Caller
-from app.db.pages import Page, PageRequest, id_of, page
+from app.db.ordering import Key, Ordering, Placed, SortDirection
+from app.db.pages import Page, PageRequest
 from app.db.work import ReadSession
+from app.documents.filters import DocumentFilter
 from app.documents.models import Document
+
+NEWEST_FIRST = Ordering("documents", ((Key("ID", col(Document.id), UUID), SortDirection.DESC),))
 
 
 async def by_id(session: ReadSession, *, caller: Caller, id: UUID) -> Document | None:
@@ -16,20 +21,19 @@ async def by_id(session: ReadSession, *, caller: Caller, id: UUID) -> Document |
     return document if document and document.application_id == caller.application_id else None
 
 
-async def listing(session: ReadSession, *, caller: Caller, request: PageRequest) -> Page[Document]:
-    """Return a page of the documents, newest first.
+async def listing(
+    session: ReadSession, *, caller: Caller, where: DocumentFilter, request: PageRequest
+) -> Page[Placed[Document]]:
+    """Return a page of the documents with their places, newest first.
 
     Raises:
-        InvalidCursor: `after` was not given out by this list.
+        InvalidCursor: a cursor was not given out by this list.
     """
-    statement = select(Document).where(Document.application_id == caller.application_id)
-    if request.after is not None:
-        statement = statement.where(col(Document.id) < id_of(request.after))
-    statement = statement.order_by(col(Document.id).desc()).limit(request.first + 1)
-    return page(list((await session.exec(statement)).all()), request)
+    statement = where.apply(sqlalchemy.select(Document), caller=caller)
+    return await NEWEST_FIRST.read_page(session, statement, request)
 
 
-async def count(session: ReadSession, *, caller: Caller) -> int:
+async def count(session: ReadSession, *, caller: Caller, where: DocumentFilter) -> int:
     """Return how many documents there are."""
-    statement = select(func.count()).where(Document.application_id == caller.application_id)
+    statement = where.apply(select(func.count(col(Document.id))), caller=caller)
     return (await session.exec(statement)).one()

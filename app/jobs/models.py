@@ -16,7 +16,7 @@ from sqlalchemy import (
 from sqlmodel import Field, SQLModel
 
 from app.clock import now
-from app.db.columns import BigId, JsonValue, Word, new_id, words
+from app.db.columns import BigId, JsonValue, Word, folded, index_of_known, new_id, words
 from app.errors import ErrorCode
 from app.jobs.states import FINISHED, JobStatus
 from app.jobs.types import (
@@ -60,8 +60,20 @@ class Job(SQLModel, table=True):
                 "status = 'PENDING' AND waits_for_data IS false AND waits_for_job IS false"
             ),
         ),
+        # Lists, newest first: all of an application, and by each thing that a filter holds equal.
+        # The application stands in each, since SQLite keeps no statistics and takes the index of
+        # which it can use most columns.
         Index("ix_job_application_created", "application_id", "id"),
+        Index("ix_job_application_created_at", "application_id", "created_at", "id"),
         Index("ix_job_application_status", "application_id", "status", "id"),
+        Index("ix_job_application_type", "application_id", "type", "id"),
+        Index("ix_job_submitter", "submitter_id", "application_id", "id"),
+        index_of_known("ix_job_group", "group_id", "application_id", "id"),
+        index_of_known("ix_job_outcome", "outcome", "application_id", "id"),
+        index_of_known("ix_job_workflow", "workflow", "application_id", "id"),
+        index_of_known("ix_job_execute_after", "execute_after_id", "application_id", "id"),
+        index_of_known("ix_job_parent", "parent_id", "application_id", "id"),
+        index_of_known("ix_job_retry_of", "retry_of_id"),
         # Those in the hands of a worker: few, however many jobs there are.
         Index(
             "ix_job_lease",
@@ -79,6 +91,8 @@ class Job(SQLModel, table=True):
     application_id: UUID = Field(foreign_key="application.id", ondelete="CASCADE")
     number: int
     name: str = Field(max_length=255)
+    # For searches in any case. The databases fold letters in ways of their own.
+    name_folded: str = Field(default=None, sa_column=folded("name"))
     group_id: str | None = Field(default=None, max_length=255)
     type: JobType = Field(sa_type=Word(JobType))
     status: JobStatus = Field(sa_type=Word(JobStatus))
@@ -94,9 +108,9 @@ class Job(SQLModel, table=True):
     options: list[dict[str, Any]] = Field(default_factory=list, sa_type=JsonValue)
     # The job that has to be COMPLETED first, the conditional job it is a child of, and the job it
     # repeats. No foreign keys: a job remembers where it came from when those are gone.
-    execute_after_id: UUID | None = Field(default=None, index=True)
-    parent_id: UUID | None = Field(default=None, index=True)
-    retry_of_id: UUID | None = Field(default=None, index=True)
+    execute_after_id: UUID | None = None
+    parent_id: UUID | None = None
+    retry_of_id: UUID | None = None
     rules: list[dict[str, Any]] | None = Field(default=None, sa_type=JsonValue)
     input_tag: str | None = Field(default=None, max_length=100)
     output_tags: list[str] = Field(default_factory=list, sa_type=JsonValue)
@@ -150,6 +164,8 @@ class JobDocument(SQLModel, table=True):
     __tablename__ = "job_document"
     __table_args__ = (
         UniqueConstraint("job_id", "position"),
+        # The jobs of a document, newest first.
+        Index("ix_job_document_document", "document_id", "job_id"),
         CheckConstraint(f"status IN ({words(JobStatus)})", name="status_known"),
         CheckConstraint(
             "(failure_code IS NOT NULL) = (status = 'FAILED')", name="failure_if_failed"
@@ -157,7 +173,7 @@ class JobDocument(SQLModel, table=True):
     )
 
     job_id: UUID = Field(foreign_key="job.id", primary_key=True, ondelete="CASCADE")
-    document_id: UUID = Field(foreign_key="document.id", primary_key=True, index=True)
+    document_id: UUID = Field(foreign_key="document.id", primary_key=True)
     position: int
     # It came with the job, and goes with it where no other job uses it.
     owned: bool = False

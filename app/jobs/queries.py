@@ -1,41 +1,29 @@
 """Reading jobs and what came of them; only those of the caller's application are there."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 from uuid import UUID
 
+import sqlalchemy
 from sqlalchemy import case, tuple_
 from sqlmodel import col, func, select
 
 from app.accounts.caller import Caller
 from app.clock import now
-from app.db.pages import Page, PageRequest, counts_of, cursor, id_of, keys, number, page, pages_of
+from app.db.ordering import Ordering, Placed
+from app.db.pages import Page, PageRequest, counts_of, cursor, keys, number, pages_of
 from app.db.work import ReadSession
 from app.documents.models import Document
 from app.jobs import turns
+from app.jobs.filters import JobFilter
 from app.jobs.models import Job, JobDocument, JobEvent, Segment, Worker
+from app.jobs.orders import NEWEST_FIRST, of_document
 from app.jobs.states import FINISHED, OPEN, JobStatus
 from app.jobs.types import JobType
 
 YEAR_SECONDS = 365 * 24 * 3600
 """What would take longer has no honest estimate."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class JobFilter:
-    """Which jobs of the application are meant; None means any."""
-
-    ids: Sequence[UUID] | None = None
-    numbers: Sequence[int] | None = None
-    group_id: str | None = None
-    types: Sequence[JobType] | None = None
-    statuses: Sequence[JobStatus] | None = None
-    name: str | None = None
-    document_id: UUID | None = None
-    created_after: datetime | None = None
-    created_before: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,25 +51,48 @@ async def by_id(session: ReadSession, *, caller: Caller, id: UUID) -> Job | None
 
 
 async def listing(
-    session: ReadSession, *, caller: Caller, where: JobFilter, request: PageRequest
-) -> Page[Job]:
-    """Return a page of jobs, newest first.
+    session: ReadSession,
+    *,
+    caller: Caller,
+    where: JobFilter,
+    request: PageRequest,
+    ordering: Ordering = NEWEST_FIRST,
+) -> Page[Placed[Job]]:
+    """Return a page of jobs with their places.
 
     Raises:
-        InvalidCursor: `after` was not given out by this list.
+        InvalidCursor: a cursor was not given out by this list in this order.
     """
-    statement = select(Job).where(*_conditions(caller, where))
-    if request.after is not None:
-        statement = statement.where(col(Job.id) < id_of(request.after))
-    statement = statement.order_by(col(Job.id).desc()).limit(request.first + 1)
-    return page(list((await session.exec(statement)).all()), request)
+    if where.document_id is not None:
+        ordering = of_document(ordering)
+    statement = where.apply(sqlalchemy.select(Job), caller=caller)
+    return await ordering.read_page(session, statement, request)
 
 
 async def count(session: ReadSession, *, caller: Caller, where: JobFilter) -> int:
     """Return how many jobs there are."""
-    return (
-        await session.exec(select(func.count(col(Job.id))).where(*_conditions(caller, where)))
-    ).one()
+    statement = where.apply(select(func.count(col(Job.id))), caller=caller)
+    return (await session.exec(statement)).one()
+
+
+async def latest(
+    session: ReadSession, *, caller: Caller, type: JobType, document_id: UUID | None
+) -> Job | None:
+    """Return the newest job of a type, of a document where one is named; None: there is none."""
+    where = JobFilter(types=(type,), document_id=document_id)
+    page = await listing(session, caller=caller, where=where, request=PageRequest(1))
+    return page.rows[0].row if page.rows else None
+
+
+async def statuses(
+    session: ReadSession, *, caller: Caller, ids: Collection[UUID]
+) -> dict[UUID, tuple[JobStatus, int]]:
+    """Return status and progress of the jobs that are there, by their ids."""
+    statement = select(Job.id, Job.status, Job.progress).where(
+        col(Job.id).in_(ids), Job.application_id == caller.application_id
+    )
+    found = await session.exec(statement)
+    return {id: (JobStatus(status), progress) for id, status, progress in found}
 
 
 async def documents_of(
@@ -174,14 +185,17 @@ def document_cursor(row: JobDocument) -> str:
     return cursor(row.position)
 
 
-async def segment_by_id(session: ReadSession, *, caller: Caller, id: UUID) -> Segment | None:
-    """Return one segment, None where there is none."""
+async def segments_by_id(
+    session: ReadSession, ids: Sequence[UUID], *, caller: Caller
+) -> dict[UUID, Segment | None]:
+    """Return segments by their ids, None where there is none."""
     statement = (
         select(Segment)
         .join(Job, col(Job.id) == col(Segment.job_id))
-        .where(Segment.id == id, Job.application_id == caller.application_id)
+        .where(col(Segment.id).in_(ids), Job.application_id == caller.application_id)
     )
-    return (await session.exec(statement)).first()
+    found = {row.id: row for row in await session.exec(statement)}
+    return {id: found.get(id) for id in ids}
 
 
 async def all_documents(
@@ -271,30 +285,6 @@ async def newest_event(session: ReadSession, *, caller: Caller, job_id: UUID) ->
         .limit(1)
     )
     return (await session.exec(statement)).first()
-
-
-def _conditions(caller: Caller, where: JobFilter) -> list[Any]:
-    found: list[Any] = [Job.application_id == caller.application_id]
-    for column, wanted in (
-        (Job.id, where.ids),
-        (Job.number, where.numbers),
-        (Job.type, where.types),
-        (Job.status, where.statuses),
-    ):
-        if wanted is not None:
-            found.append(col(column).in_(wanted))
-    if where.group_id is not None:
-        found.append(Job.group_id == where.group_id)
-    if where.name is not None:
-        found.append(col(Job.name).icontains(where.name, autoescape=True))
-    if where.document_id is not None:
-        jobs = select(JobDocument.job_id).where(JobDocument.document_id == where.document_id)
-        found.append(col(Job.id).in_(jobs))
-    if where.created_after is not None:
-        found.append(Job.created_at > where.created_after)
-    if where.created_before is not None:
-        found.append(Job.created_at < where.created_before)
-    return found
 
 
 def _numbers(value: str, count: int) -> list[int]:

@@ -1,5 +1,7 @@
 """The whole life of a job."""
 
+import unicodedata
+
 import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql
@@ -15,6 +17,7 @@ JSON_VALUE = sa.JSON(none_as_null=True).with_variant(
 )
 NO_LIST = sa.text("'[]'")
 NO = sa.text("false")
+NOTHING = sa.text("''")
 THIRTY_DAYS = sa.text("2592000")
 
 
@@ -26,6 +29,7 @@ def columns() -> dict[str, tuple[sa.Column[object], ...]]:
         "document": (
             sa.Column("examined_at", UTCDateTime(), nullable=True),
             sa.Column("examine_at", UTCDateTime(), nullable=True),
+            sa.Column("filename_folded", sa.String(), nullable=False, server_default=NOTHING),
         ),
         "job": (
             sa.Column("workflow", sa.String(length=100), nullable=True),
@@ -43,6 +47,7 @@ def columns() -> dict[str, tuple[sa.Column[object], ...]]:
             sa.Column("give_up_at", UTCDateTime(), nullable=True),
             sa.Column("queue_timeout_seconds", sa.Integer(), nullable=True),
             sa.Column("ttl_seconds", sa.Integer(), nullable=False, server_default=THIRTY_DAYS),
+            sa.Column("name_folded", sa.String(), nullable=False, server_default=NOTHING),
         ),
         "job_document": (sa.Column("options", JSON_VALUE, nullable=False, server_default=NO_LIST),),
     }
@@ -51,13 +56,31 @@ def columns() -> dict[str, tuple[sa.Column[object], ...]]:
 INDEXES = (
     ("ix_attachment_document_id", "attachment", ["document_id"]),
     ("ix_document_examine_at", "document", ["examine_at"]),
+    ("ix_document_application_created", "document", ["application_id", "id"]),
     ("ix_document_expires_at", "document", ["expires_at"]),
     ("ix_file_removal_due_at", "file_removal", ["due_at"]),
-    ("ix_job_execute_after_id", "job", ["execute_after_id"]),
+    ("ix_job_application_created_at", "job", ["application_id", "created_at", "id"]),
+    ("ix_job_application_type", "job", ["application_id", "type", "id"]),
+    ("ix_job_document_document", "job_document", ["document_id", "job_id"]),
     ("ix_job_expires_at", "job", ["expires_at"]),
     ("ix_job_give_up", "job", ["status", "give_up_at"]),
-    ("ix_job_parent_id", "job", ["parent_id"]),
-    ("ix_job_retry_of_id", "job", ["retry_of_id"]),
+    ("ix_job_submitter", "job", ["submitter_id", "application_id", "id"]),
+)
+# Of the rows alone in which the first column is not null.
+INDEXES_OF_KNOWN = (
+    ("ix_document_original", "document", ["original_id", "application_id", "id"]),
+    ("ix_job_execute_after", "job", ["execute_after_id", "application_id", "id"]),
+    ("ix_job_group", "job", ["group_id", "application_id", "id"]),
+    ("ix_job_outcome", "job", ["outcome", "application_id", "id"]),
+    ("ix_job_parent", "job", ["parent_id", "application_id", "id"]),
+    ("ix_job_retry_of", "job", ["retry_of_id"]),
+    ("ix_job_workflow", "job", ["workflow", "application_id", "id"]),
+)
+# Each begins as one of the new ones does.
+REPLACED_INDEXES = (
+    ("ix_document_application_id", "document", ["application_id"]),
+    ("ix_document_original_id", "document", ["original_id"]),
+    ("ix_job_document_document_id", "job_document", ["document_id"]),
 )
 
 
@@ -91,8 +114,15 @@ def upgrade() -> None:
         "WHERE status = 'PROCESSED' AND media_length IS NULL"
     )
     op.execute("UPDATE job SET queued_at = created_at WHERE status <> 'NEW'")
+    fold("document", "filename")
+    fold("job", "name")
+    for name, table, _on in REPLACED_INDEXES:
+        op.drop_index(name, table)
     for name, table, on in INDEXES:
         op.create_index(name, table, on)
+    for name, table, on in INDEXES_OF_KNOWN:
+        known = sa.text(f"{on[0]} IS NOT NULL")
+        op.create_index(name, table, on, sqlite_where=known, postgresql_where=known)
     op.drop_index("ix_job_claim", "job")
     op.drop_index("ix_job_lease", "job")
     op.create_index(
@@ -131,10 +161,37 @@ def downgrade() -> None:
     op.drop_index("ix_job_lease", "job")
     op.create_index("ix_job_lease", "job", ["status", "lease_until"])
     op.create_index("ix_job_claim", "job", ["status", "priority", "due_at"])
-    for name, table, _on in INDEXES:
+    for name, table, _on in (*INDEXES, *INDEXES_OF_KNOWN):
         op.drop_index(name, table)
+    for name, table, on in REPLACED_INDEXES:
+        op.create_index(name, table, on)
     for table, added in columns().items():
         for column in added:
             op.drop_column(table, column.name)
     op.execute("ALTER TABLE file_removal RENAME COLUMN due_at TO created_at")
     op.drop_table("idempotency_key")
+
+
+def fold(table: str, column: str) -> None:
+    """Fill in a column that holds another one folded, as `app.db.columns.fold` does."""
+    rows = sa.table(table, *map(sa.column, ("id", column, f"{column}_folded")))
+    connection = op.get_bind()
+    statement = (
+        sa.update(rows)
+        .where(rows.c.id == sa.bindparam("row"))
+        .values({f"{column}_folded": sa.bindparam("folded")})
+    )
+    last: object = None
+    while True:
+        batch = sa.select(rows.c.id, rows.c[column]).order_by(rows.c.id).limit(10_000)
+        if last is not None:
+            batch = batch.where(rows.c.id > last)
+        found = connection.execute(batch).all()
+        if not found:
+            return
+        last = found[-1][0]
+        folded = [
+            {"row": id, "folded": unicodedata.normalize("NFC", value.casefold())}
+            for id, value in found
+        ]
+        connection.execute(statement, folded)
