@@ -13,11 +13,9 @@ from app.api.context import Context, Info
 from app.api.documents import Document, document_of
 from app.api.events import JobEvent, event_connection
 from app.api.pages import (
-    NOBODY,
     Connection,
     Node,
     connection,
-    id_or_none,
     placed_connection,
 )
 from app.api.results import JobResult, SegmentResult
@@ -343,14 +341,6 @@ class Job(Node):
 async def job_of(context: Context, id: UUID | None) -> Job | None:
     """Return a job by its id; None where there is none."""
     row = None if id is None else await context.loaders.jobs.load(id)
-    return None if row is None else Job.from_row(row)
-
-
-async def latest_job(context: Context, type: JobType, document_id: str | None) -> Job | None:
-    """Return the newest job of a type, of a document where one is named; None: there is none."""
-    document = None if document_id is None else id_or_none(document_id) or NOBODY
-    async with context.reading() as session:
-        row = await queries.latest(session, caller=context.caller, type=type, document_id=document)
     return None if row is None else Job.from_row(row)
 
 

@@ -28,10 +28,10 @@ from app.api.inputs import CreateJobInput, DataInput, FileUpload
 from app.api.jobs import Job
 from app.api.nodes import node_of, nodes_of
 from app.api.pages import Connection, Edge, Node, id_or_none
+from app.api.polling import JobStatusEntry, job_statuses, latest_job
 from app.api.problems import HANDLERS
 from app.api.results import Segment
 from app.api.service import Service, service
-from app.api.statuses import JobStatusEntry, job_statuses
 from app.api.vocabulary import DATE_TIME, BigInt, JobType, whole_number
 from app.api.workflows import Workflow, all_workflows, workflow_of
 from app.db.pages import page_request_both_ways
@@ -104,7 +104,7 @@ class Query:
     async def latest_job(
         self, info: Info, type: JobType, document_id: strawberry.ID | None = None
     ) -> Job | None:
-        return await jobs.latest_job(info.context, type, document_id)
+        return await latest_job(info.context, type, document_id)
 
     @strawberry.field(description="A document by its id; null where there is none.")
     async def document(self, info: Info, id: strawberry.ID) -> Document | None:

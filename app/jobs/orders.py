@@ -44,6 +44,7 @@ _FIRST_DOCUMENT = (
     .where(JobDocument.job_id == Job.id)
     .order_by(col(JobDocument.position))
     .limit(1)
+    .correlate(Job)  # named, since the list of a document's jobs has both tables
     .scalar_subquery()
 )
 _F = JobOrderField

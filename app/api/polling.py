@@ -1,12 +1,13 @@
-"""How many jobs stand, at the price of one query: for those who poll."""
+"""For those who poll: how many jobs stand, at the price of one query, and the newest of a kind."""
 
 from collections.abc import Sequence
 
 import strawberry
 
 from app.api.context import Context
-from app.api.pages import id_or_none
-from app.api.vocabulary import JobStatus
+from app.api.jobs import Job
+from app.api.pages import NOBODY, id_or_none
+from app.api.vocabulary import JobStatus, JobType
 from app.errors import FieldError, InvalidInput
 from app.jobs import queries
 
@@ -44,3 +45,11 @@ async def job_statuses(context: Context, ids: Sequence[strawberry.ID]) -> list[J
         status, progress = found.get(key, (None, None)) if key else (None, None)
         entries.append(JobStatusEntry(id=id, status=status, progress=progress))
     return entries
+
+
+async def latest_job(context: Context, type: JobType, document_id: str | None) -> Job | None:
+    """Return the newest job of a type, of a document where one is named; None: there is none."""
+    document = None if document_id is None else id_or_none(document_id) or NOBODY
+    async with context.reading() as session:
+        row = await queries.latest(session, caller=context.caller, type=type, document_id=document)
+    return None if row is None else Job.from_row(row)
