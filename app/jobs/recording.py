@@ -41,6 +41,7 @@ async def record_pages(
     """
     newest = pages[-1]
     document.pages_done, document.pages_total = newest.number, newest.total
+    opened = document.own_pages is None
     document.own_pages = newest.total - newest.attached
     document.checkpoint = newest.checkpoint
     document.status = JobStatus.PROCESSING
@@ -61,6 +62,12 @@ async def record_pages(
     before, row.issues = row.issues, issues.most(row.issues + found)
     _copy(document, row)
     await work.session.flush()
+    if opened and run.type is JobType.SEGMENT:  # others may read some of the pages only
+        await work.session.exec(
+            update(Document)
+            .where(col(Document.id) == document.id, col(Document.media_length).is_(None))
+            .values(media_length=document.own_pages, examine_at=None)
+        )
     for note in issues.news(before, row.issues, document.id):
         await runs.change(work, bell, run, note)
 
@@ -99,13 +106,6 @@ async def end_document(
     row.failure_code = None if failure is None else failure.code
     row.failure_message = None if failure is None else failure.message
     _copy(document, row)
-    # Other types of jobs may read some of the pages only.
-    if document.own_pages is not None and run.type is JobType.SEGMENT:
-        await work.session.exec(
-            update(Document)
-            .where(col(Document.id) == document.id, col(Document.media_length).is_(None))
-            .values(media_length=document.own_pages, examine_at=None)
-        )
     await work.session.flush()
     if results:
         await keep_results(work, bell, run, document, results)

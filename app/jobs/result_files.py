@@ -6,7 +6,7 @@ one of them changes in a way that readers must know of.
 """
 
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -16,6 +16,7 @@ from sqlmodel.sql.expression import SelectOfScalar
 from app.db.engine import Database
 from app.db.work import reading, unbroken
 from app.documents.models import Document
+from app.jobs import given
 from app.jobs.models import Job, JobDocument, Segment
 from app.jobs.options import shown, task_of
 from app.jobs.runs import RunLost
@@ -127,7 +128,7 @@ def _full_head(rows: Rows) -> Json:
             "profile": job.profile,
         },
         "settings": shown(task_of(job.type, job.settings)),
-        "options": _options(entry.options) + _options(job.options),
+        "options": _options([*entry.options, *job.options]),
         "document": {
             "id": str(document.id),
             "filename": document.filename,
@@ -147,13 +148,12 @@ def _full_head(rows: Rows) -> Json:
     }
 
 
-def _options(options: list[Json]) -> list[Json]:
-    """Name options in the order in which they count; a value that is sealed stays so."""
-    return [{"name": option["name"], "value": option.get("value")} for option in options]
+def _options(options: Sequence[given.Kept]) -> list[Json]:
+    return [{"name": each.name, "value": each.value} for each in given.shown(options)]
 
 
 def _media_length(rows: Rows) -> int | None:
-    return rows.entry.pages_total or rows.document.media_length
+    return rows.document.media_length or rows.entry.pages_total
 
 
 def _full_segment(segment: Segment) -> Json:

@@ -32,6 +32,7 @@ async def test_the_events_of_a_finished_job_are_told_and_end_at_once(paced: Serv
         ("STATUS", "PROCESSING", "A worker took the job up."),
         ("PROGRESS", "PROCESSING", None),
         ("DOCUMENT", "PROCESSING", "'0.txt' is done."),
+        ("RESULT", "PROCESSING", "The result of '0.txt' is there."),
         ("DOCUMENT", "PROCESSING", "It cannot be read."),
         ("STATUS", "COMPLETED", "The job is done."),
     ]
