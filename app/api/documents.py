@@ -10,18 +10,18 @@ import strawberry
 from starlette.datastructures import UploadFile
 
 from app.api.context import Context, Info
-from app.api.pages import Connection, Node, placed_connection
+from app.api.pages import Connection, Node, connection, placed_connection
 from app.api.problems import Forbidden, InvalidInput, LimitExceeded
 from app.api.vocabulary import BigInt, DocumentStatus, Scope
 from app.clock import now
-from app.db.pages import PageRequest, page_request
+from app.db.pages import PageRequest, cursor_of, page_request
 from app.documents import commands, models, queries, uploads
 from app.documents.filters import DocumentFilter
 from app.documents.links import Action
 from app.documents.uploads import Received
 from app.errors import FieldError, FileTooLarge
 from app.errors import InvalidInput as BadInput
-from app.jobs.filters import JobFilter
+from app.jobs import queries as users
 from app.settings import MIB
 
 if TYPE_CHECKING:
@@ -111,10 +111,18 @@ class Document(Node):
     async def jobs(
         self, info: Info, first: int | None = None, after: str | None = None
     ) -> Connection[JobLater]:
-        from app.api.jobs import job_connection  # noqa: PLC0415 - they name each other
+        from app.api.jobs import Job  # noqa: PLC0415 - documents and jobs name each other
 
-        where = JobFilter(document_id=self.row.id)
-        return await job_connection(info.context, where, page_request(first, after))
+        context, id = info.context, self.row.id
+        request = page_request(first, after)
+        page = await context.loaders.gather(users.using, id, caller=context.caller, request=request)
+        context.spend(len(page.rows))
+        return connection(
+            page,
+            node=Job.from_row,
+            cursor=lambda row: cursor_of(row.id),
+            count=lambda: context.loaders.gather(users.count_using, id),
+        )
 
 
 @strawberry.type(description="The document is here.")

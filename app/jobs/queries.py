@@ -11,8 +11,8 @@ from sqlmodel import col, func, select
 
 from app.accounts.caller import Caller
 from app.clock import now
-from app.db.ordering import Ordering, Placed
-from app.db.pages import Page, PageRequest, counts_of, cursor, keys, number, pages_of
+from app.db.ordering import Ordering, Placed, unindexed
+from app.db.pages import Page, PageRequest, counts_of, cursor, id_of, keys, number, pages_of
 from app.db.work import ReadSession
 from app.documents.models import Document
 from app.jobs import turns
@@ -73,6 +73,35 @@ async def count(session: ReadSession, *, caller: Caller, where: JobFilter) -> in
     """Return how many jobs there are."""
     statement = where.apply(select(func.count(col(Job.id))), caller=caller)
     return (await session.exec(statement)).one()
+
+
+async def using(
+    session: ReadSession, document_ids: Sequence[UUID], *, caller: Caller, request: PageRequest
+) -> dict[UUID, Page[Job]]:
+    """Return a page of the jobs that use each document, newest first.
+
+    Raises:
+        InvalidCursor: `after` was not given out by this list.
+    """
+    job_id = col(JobDocument.job_id)
+    statement = select(Job).join(JobDocument, job_id == col(Job.id))
+    statement = statement.where(unindexed(col(Job.application_id)) == caller.application_id)
+    if request.after is not None:
+        statement = statement.where(job_id < id_of(request.after))
+    return await pages_of(
+        session,
+        Job,
+        document_ids,
+        parent=col(JobDocument.document_id),
+        order=[job_id.desc()],
+        request=request,
+        narrowed=statement,
+    )
+
+
+async def count_using(session: ReadSession, document_ids: Sequence[UUID]) -> dict[UUID, int]:
+    """Return how many jobs use each document."""
+    return await counts_of(session, document_ids, parent=col(JobDocument.document_id))
 
 
 async def latest(

@@ -30,7 +30,8 @@ query($first: Int!) {
       documents(first: 2) {
         totalCount
         nodes { status mediaLength full { id } min { id }
-          document { id filename original { id } producedBy { id } } }
+          document { id filename original { id } producedBy { id }
+            jobs(first: 2) { totalCount nodes { id } } } }
       }
       result { ... on SegmentResult {
         segmentCount segments(first: 2) { totalCount nodes { id document { id } } }
