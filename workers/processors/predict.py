@@ -10,21 +10,25 @@ from app.jobs.options import NOTHING_GIVEN, Category, DocumentOptions, PredictOp
 from app.jobs.results import CategoryScore, Emit, Page, Prediction
 from workers.processors import meaning, reading
 from workers.processors.elements import Element
+from workers.processors.meaning import Vectors
 from workers.processors.pdf import sample
 from workers.processors.wording import wording
 
-JUDGED_CHARS = 300
-"""Of each page that is looked at; its beginning says what it is about."""
+FIRST_CHARS, LATER_CHARS = 600, 300
+"""Of the first page that is looked at, and of the others: a beginning says what it is about."""
+FIRST_SHARE = 0.5
+"""What the first page weighs. Alone it is right a little more often, but it may be a cover."""
 MOST_EVIDENCE = 5
 _FEWEST_LETTERS = 20
 _CHECKPOINT_VERSION = 1
 
 # How alike a page and a category are lies in a narrow band, which is spread over 0 to 1.
-_UNLIKE, _ALIKE = 0.70, 0.92
-# Fitted on articles and news whose topics were known, one in five without its own topic among the
-# categories: so the accuracy is the share of predictions like this one that were right.
-_SHARPNESS = 60.0
-_NONE_OF_THEM = 0.78
+_UNLIKE, _ALIKE = 0.70, 0.88
+# Fitted on 84 articles of an encyclopedia and 36 of a newspaper, sorted into 2 to 10 of 16 and 12
+# topics, one time in five without their own among them. Of predictions with an accuracy above 0.8
+# nineteen in twenty were right; of those below 0.4 one in five.
+_SHARPNESS = 120.0
+_NONE_OF_THEM = 0.77
 
 Judged = tuple[int, list[float]]
 
@@ -40,8 +44,8 @@ def predict(
 ) -> None:
     """Hand on every page of a document in order, and with the last one the prediction.
 
-    At most 24 pages, spread over the document, are looked at: each by the first 300 characters of
-    its text. A run that is given the checkpoint of page n goes on with page n + 1.
+    At most 24 pages, spread over the document, are looked at, each by the beginning of its text,
+    the first of them more closely. A run that is given the checkpoint of page n goes on with page n + 1.
 
     Issues: PAGE_FAILED; NO_TEXT and PASSWORD_USED once.
 
@@ -54,7 +58,7 @@ def predict(
         raise ProcessingFailed(
             ErrorCode.GENERIC, "Another version of the service began this; run the job again."
         )
-    labels = meaning.vectors([_label(category) for category in options.categories])
+    labels = meaning.of_statements([_label(category) for category in options.categories])
     pages = reading.pages(source, media_type, done=done["page"], passwords=given.passwords)
     wanted = sample(pages.total)
     told: bool = done["told"]
@@ -66,7 +70,8 @@ def predict(
         told = told or (issue is not None and issue.code == "NO_TEXT")
         # The turn of a page without text goes to the next one that has some.
         if len(judged) < sum(page <= number for page in wanted):
-            judged += _judge(elements, labels)
+            chars = LATER_CHARS if judged else FIRST_CHARS
+            judged += _judge(elements, labels, chars=chars)
         state = {
             "version": _CHECKPOINT_VERSION,
             "page": number,
@@ -79,15 +84,16 @@ def predict(
 
 
 def _label(category: Category) -> str:
-    return f"{category.name}: {category.description}" if category.description else category.name
+    about = category.description
+    return f"{category.name}: {about}" if about else f"This text is about {category.name}."
 
 
-def _judge(elements: Sequence[Element], labels: Any) -> list[Judged]:  # noqa: ANN401 - an array
+def _judge(elements: Sequence[Element], labels: Vectors, *, chars: int) -> list[Judged]:
     """Return how alike a page and each category are; nothing for a page without text."""
-    text = " ".join(wording(elements).split())[:JUDGED_CHARS]
+    text = " ".join(wording(elements).split())[:chars]
     if sum(map(str.isalpha, text)) < _FEWEST_LETTERS:
         return []
-    alike = labels @ meaning.vectors([text])[0]
+    alike = labels @ meaning.of_texts([text])[0]
     return [(elements[0].page, [round(float(each), 4) for each in alike])]
 
 
@@ -96,7 +102,7 @@ def _prediction(categories: Sequence[Category], judged: Sequence[Judged]) -> Pre
         message = "The document has no text to judge by."
         raise ProcessingFailed(ErrorCode.UNSUPPORTED_FEATURE, message)
     columns = zip(*(alike for _, alike in judged), strict=True)
-    means = [math.fsum(column) / len(judged) for column in columns]
+    means = [_mean(column) for column in columns]
     order = sorted(range(len(means)), key=lambda place: -means[place])
     best = order[0]
     scores = tuple(CategoryScore(categories[at].name, _score(means[at])) for at in order)
@@ -107,6 +113,13 @@ def _prediction(categories: Sequence[Category], judged: Sequence[Judged]) -> Pre
         scores=scores,
         evidence_pages=_evidence(judged, best),
     )
+
+
+def _mean(column: Sequence[float]) -> float:
+    first, *later = column
+    if not later:
+        return first
+    return FIRST_SHARE * first + (1 - FIRST_SHARE) * math.fsum(later) / len(later)
 
 
 def _score(alike: float) -> float:
