@@ -6,24 +6,28 @@ hang                never come back
 crash               die of a signal
 fail PASSWORD       refuse the document
 locked Some word    refuse the document where this is none of the passwords given
+
+As a TRANSFORM each page comes with a picture, which holds its text, and with a piece of the file
+that is made of the whole document, its text and the end of a line.
 """
 
 import ctypes
 import os
 import signal
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from app.errors import ErrorCode, ProcessingFailed
-from app.jobs.options import DocumentOptions, SegmentOptions, task_of
-from app.jobs.results import Box, Emit, Issue, Page, Segment
+from app.jobs.options import DocumentOptions, SegmentOptions, TransformOptions, task_of
+from app.jobs.results import Box, Emit, Issue, Page, ProducedFile, Segment
 from app.jobs.types import JobType
 
 
 def follow(
     source: Path,
-    _options: SegmentOptions,
+    options: SegmentOptions | TransformOptions,
     emit: Emit,
     *,
     media_type: str,  # noqa: ARG001 - a processor is told it
@@ -34,13 +38,19 @@ def follow(
     steps = [step for line in source.read_text().splitlines() for step in _expanded(line)]
     total = sum(step.startswith("page ") for step in steps)
     done = checkpoint["done"] if checkpoint else 0
-    number = 0
+    number = offset = 0
     for step in steps:
         word, _, rest = step.partition(" ")
         if word == "page":
             number += 1
+            page = _page(rest, number, total)
+            if isinstance(options, TransformOptions):
+                piece = ProducedFile(f"{rest}\n".encode(), "text/plain", offset=offset)
+                offset += len(piece.content)
+                picture = ProducedFile(rest.encode(), "image/png", page=number)
+                page = replace(page, segments=(), files=(picture, piece))
             if number > done:
-                emit(_page(rest, number, total))
+                emit(page)
         elif number >= done:
             _act(word, rest, given)
 
@@ -95,5 +105,6 @@ def count(
 
 PROCESSORS = {
     "SEGMENT": (f"{__name__}:follow", partial(task_of, JobType.SEGMENT)),
+    "TRANSFORM": (f"{__name__}:follow", partial(task_of, JobType.TRANSFORM)),
     "LENGTH": (f"{__name__}:count", dict),
 }

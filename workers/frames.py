@@ -14,6 +14,7 @@ from typing import Any
 
 from app.errors import ErrorCode, Failure
 from app.jobs.results import (
+    DRAFT_TYPE,
     PRODUCED_TYPES,
     Box,
     CategoryScore,
@@ -296,11 +297,10 @@ def _files(value: object, contents: _Contents, *, number: int) -> tuple[Produced
 
 def _file(value: object, contents: _Contents, *, number: int) -> ProducedFile:
     size_bytes, media_type, page, offset = values.listed(value)
-    if (
-        media_type not in PRODUCED_TYPES
-        or page not in (None, number)
-        or (page is None) == (offset is None)
-    ):
+    is_piece = offset is not None
+    if media_type not in ({DRAFT_TYPE} if is_piece else PRODUCED_TYPES):
+        raise ValueError
+    if page is not None if is_piece else page != number:
         raise ValueError
     return ProducedFile(
         content=bytes(contents.cut(values.whole(size_bytes, least=0, most=2**32))),

@@ -40,7 +40,8 @@ async def expected(context: WorkerContext, keys: Sequence[UUID]) -> AsyncIterato
     try:
         yield
     except BaseException:
-        await unbroken(_give_up(context, keys))
+        if keys:
+            await unbroken(_give_up(context, keys))
         raise
 
 

@@ -5,6 +5,7 @@ import contextlib
 import logging
 import time
 from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -23,12 +24,15 @@ from app.jobs.states import OPEN
 from workers import given, results
 from workers.context import WorkerContext
 from workers.examination import examine_next
+from workers.products import Products
 from workers.sandbox import SandboxUnavailable
 
 logger = logging.getLogger(__name__)
 
 WRITE_SECONDS = 0.25
 """Pages are gathered for so long before they are written: at most four events a second."""
+MOST_HELD_BYTES = 32 * 2**20
+"""Nor are they gathered beyond so many bytes of the files that come with them."""
 LOOK_SECONDS = 1.0
 """How often a run looks whether it is still wanted: a cancel works without Redis, too."""
 DRAIN_SECONDS = 60.0
@@ -211,6 +215,7 @@ class Recorder:
         self._context = context
         self._run = run
         self._document = document
+        self._products = Products(context, run, document)
         self._pages: list[Page] = []
         self._write_at = time.monotonic() + WRITE_SECONDS
         self._shown = False
@@ -226,7 +231,7 @@ class Recorder:
                 if done:
                     self._pages.append(coming.result())
                     coming = None
-                if time.monotonic() >= self._write_at or self._first_segments:
+                if time.monotonic() >= self._write_at or self._is_full:
                     await unbroken(self._write())
         except StopAsyncIteration:
             return
@@ -237,40 +242,48 @@ class Recorder:
 
     async def pages_done(self) -> list[UUID]:
         """Write what is left; return the keys for the files with what came of the document."""
-        async with transaction(self._context.database) as work:
-            await self._record(work)
+        async with self._recording() as work:
             keys = attachments.expect(work, files=results.FILES)
-        self._pages = []
+        await self._products.finish()
         return keys
 
     async def end(self, failure: Failure | None, files: Sequence[Written] = ()) -> None:
         """Write what is left, the fate of the document and, after the last one, of the job."""
-        context, run = self._context, self._run
-        async with transaction(context.database) as work:
-            await self._record(work)
-            await recording.end_document(
-                work, context.bell, run, self._document, failure, results=files
-            )
+        run, bell = self._run, self._context.bell
+        async with self._recording() as work:
+            await recording.end_document(work, bell, run, self._document, failure, results=files)
             if not any(each.status in OPEN for each in run.documents):
-                await recording.finish(work, context.bell, run)
+                await recording.finish(work, bell, run)
 
     @property
-    def _first_segments(self) -> bool:
+    def _is_full(self) -> bool:
         """The first segments are not made to wait: somebody looks at an empty list."""
-        return not self._shown and any(page.segments for page in self._pages)
+        first = not self._shown and any(page.segments for page in self._pages)
+        held = sum(len(file.content) for page in self._pages for file in page.files)
+        return first or held >= MOST_HELD_BYTES
 
     async def _write(self) -> None:
         if self._pages:
-            self._shown = self._shown or self._first_segments
-            async with transaction(self._context.database) as work:
-                await self._record(work)
-            self._pages = []
+            self._shown = self._shown or any(page.segments for page in self._pages)
+            async with self._recording():
+                pass
         self._write_at = time.monotonic() + WRITE_SECONDS
 
-    async def _record(self, work: Work) -> None:
-        if self._pages:
-            bell = self._context.bell
-            await recording.record_pages(work, bell, self._run, self._document, self._pages)
+    @asynccontextmanager
+    async def _recording(self) -> AsyncIterator[Work]:
+        """Record the pages that were gathered, and what the block adds to that, in one commit."""
+        pages, self._pages = self._pages, []
+        context = self._context
+        made = await self._products.store(pages)
+        async with (
+            results.expected(context, [each.key for each in made]),
+            transaction(context.database) as work,
+        ):
+            if pages:
+                await recording.record_pages(
+                    work, context.bell, self._run, self._document, pages, made=made
+                )
+            yield work
 
 
 async def _give_back(context: WorkerContext, run: Run) -> None:

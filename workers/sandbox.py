@@ -167,6 +167,7 @@ class Run:
         self._child = child
         self._limits = limits
         self._last: int | None = None if resumed else 0
+        self._offset: int | None = None if resumed else 0
         self._left_bytes = limits.output_bytes
         self._over = False
 
@@ -198,6 +199,10 @@ class Run:
                 raise self._broken()
 
     def _follows(self, page: Page) -> bool:
+        for piece in (file for file in page.files if file.offset is not None):
+            if self._offset not in (None, piece.offset):
+                return False
+            self._offset = (piece.offset or 0) + len(piece.content)
         return self._last is None or page.number == self._last + 1
 
     async def _next_frame(self) -> frames.Frame:

@@ -1,7 +1,11 @@
 """Bytes as both stores take them in: in blocks, and told of once all are here."""
 
+import hashlib
 from collections.abc import AsyncIterable, AsyncIterator
 from dataclasses import dataclass
+from pathlib import Path
+
+from app.documents.media import HEAD_BYTES
 
 
 @dataclass(frozen=True, slots=True)
@@ -11,6 +15,15 @@ class Stored:
     size: int
     sha256: str
     head: bytes
+
+
+def measured(path: Path) -> Stored:
+    """Read a file once, and tell of it what the stores tell of bytes that are all here."""
+    with path.open("rb") as file:
+        head = file.read(HEAD_BYTES)
+        file.seek(0)
+        digest = hashlib.file_digest(file, "sha256")
+        return Stored(file.tell(), digest.hexdigest(), head)
 
 
 async def blocks(chunks: AsyncIterable[bytes], *, block_bytes: int) -> AsyncIterator[bytes]:

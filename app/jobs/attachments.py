@@ -65,12 +65,7 @@ async def keep(
     """
     if not written:
         return
-    keys = [file.key for file in written]
-    waiting = delete(FileRemoval).where(
-        col(FileRemoval.key).in_(keys), col(FileRemoval.due_at) > now()
-    )
-    if (await work.session.exec(waiting)).rowcount != len(keys):
-        raise GivenUp
+    await arrived(work, [file.key for file in written])
     for file in written:
         work.session.add(
             Attachment(
@@ -85,6 +80,19 @@ async def keep(
             )
         )
     await work.session.flush()
+
+
+async def arrived(work: Work, keys: Sequence[UUID]) -> None:
+    """Note that rows need the bytes of these expected keys from now on.
+
+    Raises:
+        GivenUp: they took too long.
+    """
+    waiting = delete(FileRemoval).where(
+        col(FileRemoval.key).in_(keys), col(FileRemoval.due_at) > now()
+    )
+    if (await work.session.exec(waiting)).rowcount != len(keys):
+        raise GivenUp
 
 
 async def give_up(work: Work, keys: Collection[UUID], *, store: Store) -> None:

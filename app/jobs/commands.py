@@ -10,7 +10,7 @@ from app.clock import now
 from app.db.work import Work
 from app.documents.models import Document, DocumentStatus
 from app.errors import NotFound
-from app.jobs import events
+from app.jobs import events, production
 from app.jobs.events import Note
 from app.jobs.models import Job, JobDocument
 from app.jobs.queue import Doorbell
@@ -94,5 +94,6 @@ async def stop(work: Work, bell: Doorbell, job_id: UUID) -> Job | None:
         .values(status=JobStatus.CANCELED, checkpoint=None)
     )
     await work.session.exec(statement)
+    await production.drop_drafts(work, job_id)
     work.after_commit(lambda: bell.cancel(job_id))
     return job

@@ -17,7 +17,7 @@ from app.db.work import Work
 from app.documents import commands as documents
 from app.documents.models import Document, DocumentStatus
 from app.documents.store import Store
-from app.jobs import attachments, commands, events
+from app.jobs import attachments, commands, events, production
 from app.jobs.models import Job, JobDocument
 from app.jobs.queue import Doorbell
 from app.jobs.states import JobStatus
@@ -67,6 +67,7 @@ async def _remove(work: Work, bell: Doorbell, job: Job, *, store: Store) -> Dele
     doomed = await _documents_of(work, gone.job_ids)
     for each in jobs:
         gone.freed_bytes += await attachments.remove(work, job_id=each.id, store=store)
+        await production.drop_drafts(work, each.id)
         await events.last(work, bell, each)
         await work.session.delete(each)
     await work.session.flush()

@@ -115,7 +115,7 @@ class Job(SQLModel, table=True):
     input_tag: str | None = Field(default=None, max_length=100)
     output_tags: list[str] = Field(default_factory=list, sa_type=JsonValue)
     page_slice: str | None = Field(default=None, max_length=255)
-    result: dict[str, Any] | None = Field(default=None, sa_type=JsonValue)
+    result: dict[str, Any] | list[Any] | None = Field(default=None, sa_type=JsonValue)
     priority: int = Field(default=JobPriority.NORMAL)
     progress: int = 0
     pages_done: int = 0
@@ -184,6 +184,10 @@ class JobDocument(SQLModel, table=True):
     # Chained over the bodies in their order, so that it can go on after a lost worker.
     segments_sha256: str | None = Field(default=None, max_length=64)
     checkpoint: dict[str, Any] | None = Field(default=None, sa_type=JsonValue)
+    # Under which the file that is made of all of it is written; a document once it is whole.
+    draft_id: UUID | None = None
+    # Of PREDICT: category, accuracy, score, scores, evidencePages.
+    prediction: dict[str, Any] | None = Field(default=None, sa_type=JsonValue)
     # Its own, which come before those of the job; written as `Job.options` are.
     options: list[dict[str, Any]] = Field(default_factory=list, sa_type=JsonValue)
     issues: list[dict[str, Any]] = Field(default_factory=list, sa_type=JsonValue)

@@ -24,6 +24,7 @@ from app.jobs.types import JobType
 
 YEAR_SECONDS = 365 * 24 * 3600
 """What would take longer has no honest estimate."""
+_PREDICTED = col(JobDocument.prediction).is_not(None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +151,34 @@ async def documents_of(
         request=request,
         narrowed=statement,
     )
+
+
+async def predictions_of(
+    session: ReadSession, job_ids: Sequence[UUID], *, request: PageRequest
+) -> dict[UUID, Page[JobDocument]]:
+    """Return a page of those documents of each job that have a prediction, in their order.
+
+    Raises:
+        InvalidCursor: `after` was not given out by this list.
+    """
+    statement = select(JobDocument).where(_PREDICTED)
+    if request.after is not None:
+        statement = statement.where(col(JobDocument.position) > _numbers(request.after, 1)[0])
+    return await pages_of(
+        session,
+        JobDocument,
+        job_ids,
+        parent=col(JobDocument.job_id),
+        order=[col(JobDocument.position)],
+        request=request,
+        narrowed=statement,
+    )
+
+
+async def count_predictions(session: ReadSession, job_ids: Sequence[UUID]) -> dict[UUID, int]:
+    """Return how many documents of each job have a prediction."""
+    where = [_PREDICTED]
+    return await counts_of(session, job_ids, parent=col(JobDocument.job_id), where=where)
 
 
 async def count_documents(

@@ -17,11 +17,13 @@ from app.db.columns import new_id
 from app.db.work import Work
 from app.documents.models import Document
 from app.errors import ErrorCode, Failure
-from app.jobs import attachments, issues, runs
+from app.jobs import attachments, issues, production, runs
 from app.jobs.attachments import Written
 from app.jobs.events import Note
 from app.jobs.models import Job, JobDocument, Segment
+from app.jobs.production import Made
 from app.jobs.queue import Doorbell
+from app.jobs.result_json import result_json
 from app.jobs.results import Page, severity_of
 from app.jobs.runs import Run, RunDocument, RunLost
 from app.jobs.states import FINISHED, OPEN, JobStatus
@@ -32,12 +34,21 @@ LONGEST_DELAY = timedelta(minutes=5)
 
 
 async def record_pages(
-    work: Work, bell: Doorbell, run: Run, document: RunDocument, pages: Sequence[Page]
+    work: Work,
+    bell: Doorbell,
+    run: Run,
+    document: RunDocument,
+    pages: Sequence[Page],
+    *,
+    made: Sequence[Made] = (),
 ) -> None:
-    """Store finished pages: their segments, the checkpoint and the progress, in one commit.
+    """Store finished pages, what was found and made on them, and the progress, in one commit.
+
+    made: the files of these pages that are whole.
 
     Raises:
         RunLost: the job is no longer this run's.
+        GivenUp: the files took too long.
     """
     newest = pages[-1]
     document.pages_done, document.pages_total = newest.number, newest.total
@@ -57,9 +68,12 @@ async def record_pages(
         message=f"Reading {document.filename!r}: page {newest.number} of {newest.total}.",
     )
     await _store_segments(work, run, document, pages)
+    await production.keep(work, run, document, made)
     row = await work.session.get_one(JobDocument, (run.job_id, document.id))
     found = [issue.to_json() for page in pages for issue in page.issues]
     before, row.issues = row.issues, issues.most(row.issues + found)
+    if newest.prediction is not None:
+        row.prediction = newest.prediction.to_json()
     _copy(document, row)
     await work.session.flush()
     if opened and run.type is JobType.SEGMENT:  # others may read some of the pages only
@@ -106,6 +120,7 @@ async def end_document(
     row.failure_code = None if failure is None else failure.code
     row.failure_message = None if failure is None else failure.message
     _copy(document, row)
+    await production.drop_drafts(work, run.job_id, document.id)
     await work.session.flush()
     if results:
         await keep_results(work, bell, run, document, results)
@@ -153,7 +168,7 @@ async def finish(work: Work, bell: Doorbell, run: Run) -> None:
         values |= {
             "outcome": JobOutcome.WARNING if failed or warned else JobOutcome.SUCCESS,
             "progress": 100,
-            "result": _result(rows),
+            "result": await result_json(work, job_id=run.job_id, type=run.type, rows=rows),
         }
     severity = Severity.ERROR if to is JobStatus.FAILED else Severity.INFO
     await runs.leave(work, bell, run, to, Note(EventKind.STATUS, message, severity), values)
@@ -260,21 +275,3 @@ def _percent(run: Run) -> int:
         elif document.pages_total:
             done += document.pages_done / document.pages_total
     return min(99, int(100 * done / len(run.documents)))
-
-
-def _result(rows: Sequence[JobDocument]) -> dict[str, Any]:
-    """Return the result as rules and callbacks see it: counts and ids, never bodies."""
-    return {
-        "segmentCount": sum(row.segment_count for row in rows),
-        "pageCount": sum(row.pages_done for row in rows),
-        "documents": [
-            {
-                "documentId": str(row.document_id),
-                "status": row.status.value,
-                "segmentCount": row.segment_count,
-                "pageCount": row.pages_done,
-                "segmentsSha256": row.segments_sha256,
-            }
-            for row in rows
-        ],
-    }

@@ -7,7 +7,7 @@ one of them changes in a way that readers must know of.
 
 import json
 from collections.abc import AsyncIterator, Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 from uuid import UUID
 
 from sqlmodel import col, select
@@ -21,7 +21,7 @@ from app.jobs.models import Job, JobDocument, Segment
 from app.jobs.options import shown, task_of
 from app.jobs.runs import RunLost
 from app.jobs.states import JobStatus
-from app.jobs.types import AttachmentType
+from app.jobs.types import AttachmentType, JobType
 
 VERSION = 1
 MEDIA_TYPE = "application/json"
@@ -29,6 +29,7 @@ SEGMENTS_AT_ONCE = 100
 MAX_STEM_CHARS = 240
 
 Json = dict[str, Any]
+Row = TypeVar("Row")
 
 
 class Rows(NamedTuple):
@@ -40,11 +41,15 @@ class Rows(NamedTuple):
 
 
 class Shape(NamedTuple):
-    """One of the two files: its ending, what stands before the segments, and each segment."""
+    """One of the two files: its ending, what stands before the list, and each entry of it.
+
+    The list: `segments`, or, of a job that makes documents, `documents`.
+    """
 
     ending: str
     head: Callable[[Rows], Json]
     segment: Callable[[Segment], Json]
+    document: Callable[[Document], Json]
 
 
 def filename(type: AttachmentType, document: str) -> str:
@@ -58,15 +63,33 @@ async def content(
     """Give the bytes of the file, block by block; memory does not grow with the document."""
     shape = SHAPES[type]
     rows = await unbroken(_rows(database, job_id, document_id))
-    yield _json(shape.head(rows))[:-1] + b',"segments":['
+    head = _json(shape.head(rows))
+    match rows.job.type:
+        case JobType.SEGMENT:
+            segments = _segments(database, job_id, rows.entry.position)
+            yield head[:-1] + b',"segments":['
+            async for block in _listed(segments, shape.segment):
+                yield block
+            yield b"\n]}\n"
+        case JobType.PDF_IMAGES | JobType.TRANSFORM:
+            yield head[:-1] + b',"documents":['
+            async for block in _listed(_documents(database, rows), shape.document):
+                yield block
+            yield b"\n]}\n"
+        case _:
+            yield head + b"\n"
+
+
+async def _listed(
+    parts: AsyncIterator[list[Row]], entry: Callable[[Row], Json]
+) -> AsyncIterator[bytes]:
     between = b"\n"
-    async for part in _segments(database, job_id, rows.entry.position):
+    async for part in parts:
         yield b"".join(
-            (between if place == 0 else b",\n") + _json(shape.segment(segment))
-            for place, segment in enumerate(part)
+            (between if place == 0 else b",\n") + _json(entry(each))
+            for place, each in enumerate(part)
         )
         between = b",\n"
-    yield b"\n]}\n"
 
 
 async def _rows(database: Database, job_id: UUID, document_id: UUID) -> Rows:
@@ -105,7 +128,27 @@ async def _segments(
         last = part[-1].ordinal
 
 
-async def _all(database: Database, statement: SelectOfScalar[Segment]) -> list[Segment]:
+async def _documents(database: Database, rows: Rows) -> AsyncIterator[list[Document]]:
+    last = UUID(int=0)
+    while True:
+        statement = (
+            select(Document)
+            .where(
+                Document.produced_by_id == rows.job.id,
+                Document.original_id == rows.document.id,
+                col(Document.id) > last,
+            )
+            .order_by(col(Document.id))
+            .limit(SEGMENTS_AT_ONCE)
+        )
+        part = await unbroken(_all(database, statement))
+        if not part:
+            return
+        yield part
+        last = part[-1].id
+
+
+async def _all(database: Database, statement: SelectOfScalar[Row]) -> list[Row]:
     async with reading(database) as session:
         return list((await session.exec(statement)).all())
 
@@ -142,10 +185,21 @@ def _full_head(rows: Rows) -> Json:
         },
         "status": JobStatus.COMPLETED.value,
         "pageCount": entry.pages_done,
-        "segmentCount": entry.segment_count,
-        "segmentsSha256": entry.segments_sha256,
+        **_found(job.type, entry),
         "issues": entry.issues,
     }
+
+
+def _found(type: JobType, entry: JobDocument) -> Json:
+    match type:
+        case JobType.SEGMENT:
+            return {
+                "segmentCount": entry.segment_count,
+                "segmentsSha256": entry.segments_sha256,
+            }
+        case JobType.PREDICT:
+            return {"prediction": entry.prediction}
+    return {}
 
 
 def _options(options: Sequence[given.Kept]) -> list[Json]:
@@ -183,6 +237,7 @@ def _small_head(rows: Rows) -> Json:
             "filename": rows.document.filename,
             "mediaLength": _media_length(rows),
         },
+        **({"prediction": rows.entry.prediction} if rows.job.type is JobType.PREDICT else {}),
     }
 
 
@@ -195,7 +250,26 @@ def _small_segment(segment: Segment) -> Json:
     }
 
 
+def _full_document(document: Document) -> Json:
+    return {
+        **_small_document(document),
+        "size": document.size,
+        "sha256": document.sha256,
+        "tags": document.tags,
+        "createdAt": document.created_at.isoformat(),
+    }
+
+
+def _small_document(document: Document) -> Json:
+    return {
+        "id": str(document.id),
+        "filename": document.filename,
+        "mimeType": document.mime_type,
+        "page": document.page,
+    }
+
+
 SHAPES = {
-    AttachmentType.RESULT: Shape(".json", _full_head, _full_segment),
-    AttachmentType.RESULT_MIN: Shape(".min.json", _small_head, _small_segment),
+    AttachmentType.RESULT: Shape(".json", _full_head, _full_segment, _full_document),
+    AttachmentType.RESULT_MIN: Shape(".min.json", _small_head, _small_segment, _small_document),
 }

@@ -89,6 +89,9 @@ PRODUCED_TYPES = {
 }
 """What can be made of documents, and the extension it gets."""
 
+DRAFT_TYPE = "text/plain"
+"""What is made of a whole document in pieces."""
+
 
 @dataclass(frozen=True, slots=True)
 class CategoryScore:

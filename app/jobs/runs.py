@@ -42,6 +42,7 @@ class RunDocument:
     segments_sha256: str | None
     checkpoint: dict[str, Any] | None
     options: list[dict[str, Any]]
+    draft_id: UUID | None = None
     # Without those of attached files; known once this run has read a page.
     own_pages: int | None = None
 
@@ -105,6 +106,17 @@ async def extend(work: Work, run: Run, *, lease: timedelta) -> None:
         .execution_options(synchronize_session=False)
     )
     if not (await work.session.exec(statement)).rowcount:
+        raise RunLost
+
+
+async def hold(work: Work, run: Run) -> None:
+    """Lock the job: nobody takes it from this run before the end of the transaction.
+
+    Raises:
+        RunLost: the job is no longer this run's.
+    """
+    locked = select(Job.id).where(*_fence(run)).with_for_update()
+    if (await work.session.exec(locked)).first() is None:
         raise RunLost
 
 
@@ -203,6 +215,7 @@ async def load(work: Work, job: Job) -> Run:
             segments_sha256=row.segments_sha256,
             checkpoint=row.checkpoint,
             options=row.options,
+            draft_id=row.draft_id,
         )
         for row, document in await work.session.exec(statement)
     ]

@@ -45,7 +45,8 @@ def predict(
     """Hand on every page of a document in order, and with the last one the prediction.
 
     At most 24 pages, spread over the document, are looked at, each by the beginning of its text,
-    the first of them more closely. A run that is given the checkpoint of page n goes on with page n + 1.
+    the first of them more closely. A run that is given the checkpoint of page n goes on with page
+    n + 1.
 
     Issues: PAGE_FAILED; NO_TEXT and PASSWORD_USED once.
 

@@ -49,7 +49,11 @@ def columns() -> dict[str, tuple[sa.Column[object], ...]]:
             sa.Column("ttl_seconds", sa.Integer(), nullable=False, server_default=THIRTY_DAYS),
             sa.Column("name_folded", sa.String(), nullable=False, server_default=NOTHING),
         ),
-        "job_document": (sa.Column("options", JSON_VALUE, nullable=False, server_default=NO_LIST),),
+        "job_document": (
+            sa.Column("options", JSON_VALUE, nullable=False, server_default=NO_LIST),
+            sa.Column("draft_id", sa.Uuid(), nullable=True),
+            sa.Column("prediction", JSON_VALUE, nullable=True),
+        ),
     }
 
 
