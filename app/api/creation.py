@@ -223,11 +223,8 @@ def _answer(made: _Asked | tuple[models.Job, bool] | Problem) -> object:
 
 
 def _resolved(input: CreateJobInput) -> Resolved:
-    asked = None if input.task is None else input.task.segment
-    if input.task is not None and (asked is None or asked.value is None):
-        raise BadInput(FieldError(("task",), "A task names one kind of work.", "missing"))
     return workflows.resolve(
-        task=None if asked is None or asked.value is None else asked.value.options(),
+        task=None if input.task is None else input.task.task(),
         workflow=input.workflow,
         profile=input.profile,
         given=given_options(input.options),

@@ -7,8 +7,9 @@ from uuid import UUID
 
 import strawberry
 
-from app.api.inputs import UNREADABLE, Given
+from app.api.inputs import UNREADABLE
 from app.api.pages import NOBODY, id_or_none
+from app.api.tasks import Given
 from app.api.vocabulary import JobOrderField, JobOutcome, JobStatus, JobType, SortDirection
 from app.documents.commands import MAX_TAGS
 from app.documents.filters import DocumentFilter as OfDocuments

@@ -11,10 +11,10 @@ from starlette.datastructures import UploadFile
 from strawberry.file_uploads import Upload
 from strawberry.scalars import JSON
 
-from app.api.vocabulary import JobPriority, OcrBackend, PdfBackend
+from app.api.tasks import Given, TaskInput
+from app.api.vocabulary import JobPriority
 from app.errors import FieldError
 from app.errors import InvalidInput as BadInput
-from app.jobs.options import Category, SegmentOptions
 
 if TYPE_CHECKING:
     # What a resolver is handed in the place of the scalar.
@@ -24,62 +24,6 @@ else:
 
 UNREADABLE = re.compile(r"[\x00-\x1f\ud800-\udfff]")
 """Control characters and halves of characters: databases refuse some, people read none."""
-
-_HELP = {
-    item.name: item.metadata["help"] for kind in (SegmentOptions, Category) for item in fields(kind)
-}
-
-
-class Given:
-    """Reads what was left out as null: both mean the default."""
-
-    def __post_init__(self) -> None:
-        """Fill in null; the schema shows no default where there is none."""
-        for name, value in vars(self).items():
-            if value is strawberry.UNSET:
-                setattr(self, name, None)
-
-
-def _option(name: str, default: Any = strawberry.UNSET) -> Any:  # noqa: ANN401 - a field of an input
-    if isinstance(default, list):
-        return strawberry.field(default_factory=lambda: default, description=_HELP[name])
-    return strawberry.field(default=default, description=_HELP[name])
-
-
-@strawberry.input(description=Category.__doc__)
-class CategoryInput(Given):
-    name: str = strawberry.field(description=_HELP["name"])
-    description: str | None = _option("description")
-
-
-@strawberry.input(description=SegmentOptions.__doc__)
-class SegmentInput(Given):
-    doc_type: str | None = _option("doc_type", "")
-    max_size: int | None = _option("max_size", 5000)
-    use_tags: list[str] | None = _option("use_tags", [])
-    tag_descriptions: list[CategoryInput] | None = _option("tag_descriptions")
-    max_tags: int | None = _option("max_tags", 1)
-    process_images: bool | None = _option("process_images", default=False)
-    pdf_parsing_backend: PdfBackend | None = _option("pdf_parsing_backend", PdfBackend.PYMUPDF)
-    enable_ocr: bool | None = _option("enable_ocr", default=False)
-    ocr_backend: OcrBackend | None = _option("ocr_backend")
-    force_full_page_ocr: bool | None = _option("force_full_page_ocr", default=False)
-
-    def options(self) -> SegmentOptions:
-        """Return what is asked for; null counts as left out."""
-        given = {item.name: getattr(self, item.name) for item in fields(SegmentOptions)}
-        given = {name: value for name, value in given.items() if value is not None}
-        if "use_tags" in given:
-            given["use_tags"] = tuple(given["use_tags"])
-        if "tag_descriptions" in given:
-            tags = given["tag_descriptions"]
-            given["tag_descriptions"] = tuple(Category(tag.name, tag.description) for tag in tags)
-        return SegmentOptions(**given)
-
-
-@strawberry.input(one_of=True, description="What the job does; exactly one.")
-class TaskInput:
-    segment: strawberry.Maybe[SegmentInput] = strawberry.field(description=SegmentOptions.__doc__)
 
 
 @strawberry.input(one_of=True, description="Where a document comes from; exactly one.")

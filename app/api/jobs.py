@@ -18,7 +18,7 @@ from app.api.pages import (
     connection,
     placed_connection,
 )
-from app.api.results import JobResult, SegmentResult
+from app.api.results import JobResult, job_result
 from app.api.vocabulary import (
     AttachmentType,
     BigInt,
@@ -292,7 +292,7 @@ class Job(Node):
 
     @strawberry.field(description="Its result, by its type; readable while it runs.")
     async def result(self) -> JobResult | None:
-        return SegmentResult(job_id=self.row.id)
+        return job_result(self.row)
 
     @strawberry.field(description="Its files, oldest first; of these types, or of all.")
     async def attachments(

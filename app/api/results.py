@@ -1,7 +1,8 @@
 """What came of jobs, in the schema."""
 
 from datetime import datetime
-from typing import Annotated, Self, Union
+from enum import Enum
+from typing import Annotated, Self
 from uuid import UUID
 
 import strawberry
@@ -9,10 +10,10 @@ import strawberry
 from app.api.context import Context, Info
 from app.api.documents import Document, document_of
 from app.api.pages import NOBODY, Connection, Node, connection, id_or_none
-from app.api.vocabulary import SegmentStatus
-from app.db.pages import PageRequest, page_request
+from app.api.vocabulary import JobType, SegmentStatus
+from app.db.pages import PageRequest, cursor_of, page_request
 from app.errors import NotFound
-from app.jobs import models, queries
+from app.jobs import models, production, queries
 
 DEFAULT_SEGMENTS, MAX_SEGMENTS = 50, 500
 
@@ -117,11 +118,139 @@ class SegmentResult:
         return await segment_connection(info.context, self.job_id, request, document)
 
 
+@strawberry.type(description="Which category a document belongs to.")
+class Prediction:
+    document_id: strawberry.Private[UUID]
+
+    category: str = strawberry.field(description="The best of `scores`.")
+    accuracy: float = strawberry.field(
+        description="The chance that the category is right, rather than another one or none of "
+        "them: 0 to 1."
+    )
+    score: float = strawberry.field(description="How well it fits, by itself: 0 to 1.")
+    scores: list[CategoryScore] = strawberry.field(description="All categories, best first.")
+    evidence_pages: list[int] = strawberry.field(
+        description="Pages that speak for the category, the most telling first; at most 5."
+    )
+
+    @classmethod
+    def from_row(cls, row: models.JobDocument) -> Self:
+        """Translate a row that has a prediction."""
+        found = row.prediction or {}
+        return cls(
+            document_id=row.document_id,
+            category=found["category"],
+            accuracy=found["accuracy"],
+            score=found["score"],
+            scores=[CategoryScore(**score) for score in found["scores"]],
+            evidence_pages=found["evidencePages"],
+        )
+
+    @strawberry.field(description="The document.")
+    async def document(self, info: Info) -> Document:
+        document = await document_of(info.context, self.document_id)
+        if document is None:
+            raise NotFound("document", str(self.document_id))
+        return document
+
+
+@strawberry.type(description="The categories that the documents of a job belong to.")
+class PredictResult:
+    job_id: strawberry.Private[UUID]
+
+    @strawberry.field(
+        description="One for each document that is done, in the order of the documents."
+    )
+    async def predictions(
+        self, info: Info, first: int | None = None, after: str | None = None
+    ) -> Connection[Prediction]:
+        load = info.context.loaders.gather
+
+        async def count() -> int:
+            return await load(queries.count_predictions, self.job_id)
+
+        request = page_request(first, after)
+        page = await load(queries.predictions_of, self.job_id, request=request)
+        info.context.spend(len(page.rows))
+        return connection(
+            page, node=Prediction.from_row, cursor=queries.document_cursor, count=count
+        )
+
+
+@strawberry.type(description="The pictures of the pages of the documents of a job.")
+class PdfImagesResult:
+    job_id: strawberry.Private[UUID]
+
+    @strawberry.field(description="The pictures, in the order of pages; also while the job runs.")
+    async def images(
+        self, info: Info, first: int | None = None, after: str | None = None
+    ) -> Connection[Document]:
+        return await _produced(info.context, self.job_id, page_request(first, after))
+
+
+@strawberry.enum(description="Whether a validator approved a file.")
+class ConformanceStatus(Enum):
+    VERIFIED = "VERIFIED"
+    UNVERIFIED = "UNVERIFIED"
+
+
+@strawberry.type(description="How far a file keeps to a standard.")
+class Conformance:
+    document: Document = strawberry.field(description="The file.")
+    standard: str = strawberry.field(description="The standard.")
+    status: ConformanceStatus = strawberry.field(
+        description="VERIFIED only where a validator approved what another tool wrote."
+    )
+    findings: list[str] = strawberry.field(description="What the validator found.")
+
+
+@strawberry.type(description="What was made of the documents of a job.")
+class TransformResult:
+    job_id: strawberry.Private[UUID]
+    conformance: list[Conformance] = strawberry.field(
+        description="How far files that were to keep to a standard do."
+    )
+
+    @strawberry.field(
+        description="What was made, in the order in which it was; also while the job runs."
+    )
+    async def documents(
+        self, info: Info, first: int | None = None, after: str | None = None
+    ) -> Connection[Document]:
+        return await _produced(info.context, self.job_id, page_request(first, after))
+
+
 JobResult = Annotated[
-    # With one member Python makes no union of it by itself.
-    Union[SegmentResult],  # noqa: UP007
+    SegmentResult | PredictResult | PdfImagesResult | TransformResult,
     strawberry.union("JobResult", description="What came of a job, by its type."),
 ]
+
+
+def job_result(job: models.Job) -> JobResult | None:
+    """Return the result of a job, also while it runs."""
+    match job.type:
+        case JobType.SEGMENT:
+            return SegmentResult(job_id=job.id)
+        case JobType.PREDICT:
+            return PredictResult(job_id=job.id)
+        case JobType.PDF_IMAGES:
+            return PdfImagesResult(job_id=job.id)
+        case JobType.TRANSFORM:
+            return TransformResult(job_id=job.id, conformance=[])
+    return None
+
+
+async def _produced(context: Context, job_id: UUID, request: PageRequest) -> Connection[Document]:
+    load = context.loaders.gather
+
+    async def count() -> int:
+        return await load(production.count_produced, job_id)
+
+    page = await load(production.produced_by, job_id, request=request)
+    context.spend(len(page.rows))
+    return connection(
+        page, node=Document.from_row, cursor=lambda row: cursor_of(row.id), count=count
+    )
 
 
 async def segment_connection(

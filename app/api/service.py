@@ -9,7 +9,7 @@ from app.api.context import Context, Info
 from app.api.health import NEEDED, parts
 from app.api.vocabulary import JobStatus, Scope, ServiceStatus
 from app.clock import now
-from app.jobs import queries
+from app.jobs import extras, queries
 
 VERSION = importlib.metadata.version("docyard")
 LICENSE = "AGPL-3.0-or-later"
@@ -79,13 +79,22 @@ class Service:
 def service(context: Context) -> Service:
     """Return the service."""
     missing = "Not part of this version."
+    extra = [
+        Capability(
+            name=extra.name, available=extra.installed, detail=f"{extra.purpose}; {extra.how}"
+        )
+        for extra in extras.EXTRAS
+    ]
     return Service(
         version=VERSION,
         license=LICENSE,
         source_url=f"{context.base_url}/source",
         capabilities=[
-            Capability(name=name, available=False, detail=missing)
-            for name in ("ocr", "layout", "tagging")
+            *extra,
+            *(
+                Capability(name=name, available=False, detail=missing)
+                for name in ("ocr", "layout", "tagging")
+            ),
         ],
         started_at=context.services.started_at,
         now=now(),

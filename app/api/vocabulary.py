@@ -10,7 +10,7 @@ from app.accounts.models import Scope
 from app.db.ordering import SortDirection
 from app.documents.models import DocumentStatus
 from app.errors import ErrorCode
-from app.jobs.options import OcrBackend, PdfBackend
+from app.jobs.options import ImageFormat, OcrBackend, PdfBackend, SplitBy, TransformOutput
 from app.jobs.orders import JobOrderField
 from app.jobs.states import MEANINGS, JobStatus
 from app.jobs.types import (
@@ -32,6 +32,7 @@ __all__ = [
     "DocumentStatus",
     "ErrorCode",
     "EventKind",
+    "ImageFormat",
     "JobOrderField",
     "JobOutcome",
     "JobPriority",
@@ -46,6 +47,8 @@ __all__ = [
     "ServiceStatus",
     "Severity",
     "SortDirection",
+    "SplitBy",
+    "TransformOutput",
     "WaitKind",
     "whole_number",
 ]
@@ -117,6 +120,13 @@ word(
 )
 word(OptionType, "The JSON type of the value of an option.")
 word(OcrBackend, "Which program reads text from pictures.")
+word(ImageFormat, "How a picture is written.")
+word(SplitBy, "What the size of a part is counted in.")
+word(
+    TransformOutput,
+    "What to make. TEXT: plain text, one file of each document. IMAGE: a picture of each page of a "
+    "PDF. This version refuses the others.",
+)
 word(Severity, "How much an event or an issue matters.")
 word(
     EventKind,
