@@ -1,6 +1,7 @@
 """What leaves the server: results, and errors with a code and without a secret."""
 
 import logging
+import re
 from collections.abc import Sequence
 from enum import StrEnum
 
@@ -147,8 +148,13 @@ def internal_error(request_id: str) -> GraphQLFormattedError:
     return {"message": message, "extensions": {"code": Code.INTERNAL, "requestId": request_id}}
 
 
+_VALUE_FOUND = re.compile(r"(?:,|[.?!]) [Ff]ound: \{.*\Z", re.DOTALL)
+"""How graphql-core repeats an object that has a field too many or too few; it may hold a secret."""
+
+
 def _public_error(error: GraphQLError, *, request_id: str) -> GraphQLFormattedError:
     public = error.formatted
+    public["message"] = _VALUE_FOUND.sub(".", public["message"])
     if _bug(error) is not None:
         public |= internal_error(request_id)
         return public

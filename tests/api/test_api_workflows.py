@@ -139,3 +139,12 @@ async def test_data_that_is_added_may_have_options_of_its_own(service: Service) 
     assert found.count("a.md") == 1
     assert found.count("b.md") == 5
     assert job["settings"]["maxSize"] == 5000
+
+
+async def test_an_option_that_is_put_together_wrongly_is_not_repeated(paced: Service) -> None:
+    wrong = [{"name": "DOC.PASSWORD", "valeu": "hush-hush"}]
+    variables = {"input": {"options": wrong}}
+    answer = await paced.post(CREATE_JOB, variables)
+    assert [error["extensions"]["code"] for error in answer["errors"]] == ["BAD_USER_INPUT"] * 2
+    assert "unknown field 'valeu'" in answer["errors"][1]["message"]
+    assert "hush" not in str(answer)

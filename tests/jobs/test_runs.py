@@ -356,3 +356,16 @@ async def silence(world: World, id: UUID) -> None:
     async with transaction(world.database) as work:
         past = now() - timedelta(seconds=1)
         await work.session.exec(update(Job).where(col(Job.id) == id).values(lease_until=past))
+
+
+async def test_pages_of_attached_files_are_none_of_the_documents_own(world: World) -> None:
+    id = await world.create()
+    run = await world.claimed()
+    async with transaction(world.database) as work:
+        one = Page(1, 5, (Segment("text", 1),), (), {"n": 1}, attached=3)
+        await recording.record_pages(work, world.bell, run, run.documents[0], [one])
+    (row,) = await world.documents(id)
+    assert row.pages_total == 5
+    async with reading(world.database) as session:
+        document = await session.get_one(Document, row.document_id)
+    assert document.media_length == 2
