@@ -15,7 +15,7 @@ from app.errors import AppError, FieldError, InvalidInput
 from app.jobs import checks
 from app.jobs.given import META, PASSWORD, GivenOption
 from app.jobs.models import Job
-from app.jobs.options import TASKS, Category, Task, task_of
+from app.jobs.options import TASKS, Category, ImageFormat, Task, TransformOutput, task_of
 from app.jobs.types import JobType, OptionType
 
 MAX_OPTIONS = 200
@@ -88,6 +88,32 @@ WORKFLOWS = (
             Profile("reading", "Large pieces, for long contexts.", {"max_size": 20_000}),
         ),
         fields=("max_size", "doc_type"),
+    ),
+    Workflow(
+        "Page images",
+        JobType.PDF_IMAGES,
+        "Make a picture of each page of a PDF.",
+        (
+            Profile("default", "For reading: 150 dpi, nothing lost."),
+            Profile(
+                "screen", "Small files: 96 dpi, JPEG.", {"dpi": 96, "format": ImageFormat.JPEG}
+            ),
+            Profile("print", "For printing: 300 dpi, nothing lost.", {"dpi": 300}),
+        ),
+        fields=("dpi", "format", "quality"),
+    ),
+    Workflow(
+        "Convert to text",
+        JobType.TRANSFORM,
+        "Make one plain text of each document, in the order of reading.",
+        (Profile("default", "UTF-8.", {"output": TransformOutput.TEXT}),),
+    ),
+    Workflow(
+        "Predict",
+        JobType.PREDICT,
+        "Sort documents into categories of your own, which need no examples.",
+        (Profile("default", "The categories are an option that must be set."),),
+        fields=("categories",),
     ),
 )
 """The first is the default."""
@@ -317,7 +343,7 @@ def _about_options(
     """Say of a fault of the task which option it comes from."""
     found = []
     for each in error.errors:
-        field = each.loc[-1]
+        field = each.loc[2] if len(each.loc) > len(("task", "type")) else ""
         if field.lower() not in places:
             found.append(FieldError(loc, each.msg, "option"))
             continue

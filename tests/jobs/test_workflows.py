@@ -8,7 +8,16 @@ import pytest
 from app.errors import FieldError, InvalidInput
 from app.jobs import workflows
 from app.jobs.given import GivenOption
-from app.jobs.options import Category, PdfBackend, SegmentOptions, Task
+from app.jobs.options import (
+    Category,
+    ImageFormat,
+    PdfBackend,
+    PdfImagesOptions,
+    SegmentOptions,
+    Task,
+    TransformOptions,
+    TransformOutput,
+)
 from app.jobs.types import OptionType
 from app.jobs.workflows import (
     COMMON,
@@ -46,18 +55,25 @@ def passwords(count: int) -> list[tuple[str, str]]:
         ({"workflow": "Segment"}, [], SegmentOptions()),
         ({"profile": "search"}, [], SegmentOptions(max_size=1000)),
         (
+            {"workflow": "Page images", "profile": "screen"},
+            [("PDF_IMAGES.QUALITY", 50)],
+            PdfImagesOptions(dpi=96, format=ImageFormat.JPEG, quality=50),
+        ),
+        ({"workflow": "Convert to text"}, [], TransformOptions(TransformOutput.TEXT)),
+        (
             {"workflow": "Segment", "profile": "search"},
             [("SEGMENT.MAX_SIZE", 300.0), ("SEGMENT.DOC_TYPE", "letter")],
             SegmentOptions(max_size=300, doc_type="letter"),
         ),
     ],
-    ids=["nothing", "its name", "its profile", "its options"],
+    ids=["nothing", "its name", "its profile", "pictures", "text", "its options"],
 )
 def test_a_workflow_comes_to_the_same_task(
     asked: dict[str, str], options: list[tuple[str, Any]], task: Task
 ) -> None:
     found = ask(*options, **asked)
-    assert found == Resolved(task, "Segment", asked.get("profile", "default"))
+    workflow, profile = asked.get("workflow", "Segment"), asked.get("profile", "default")
+    assert found == Resolved(task, workflow, profile)
 
 
 def test_every_profile_of_every_workflow_can_be_asked_for_and_has_a_name_of_its_own() -> None:
@@ -130,6 +146,14 @@ def test_a_bad_option_is_refused_without_repeating_its_value(
     assert (error.loc, error.type) == (("options", "1", field), "option")
     assert named in error.msg
     assert "12345" not in error.msg
+
+
+def test_a_field_that_has_no_default_must_be_set() -> None:
+    (error,) = refusal(workflow="Predict")
+    assert (error.loc, error.type) == (("options",), "option")
+    assert error.msg == "The option PREDICT.CATEGORIES must be set."
+    (error,) = refusal(("PREDICT.CATEGORIES", "a, a"), workflow="Predict")
+    assert (error.loc, error.type) == (("options", "0", "value"), "option")
 
 
 def test_only_passwords_may_be_repeated() -> None:

@@ -186,3 +186,14 @@ async def test_a_rolled_back_answer_leaves_no_secret_behind(paced: Service) -> N
     )
     assert answer["code"] == "INVALID_INPUT"
     assert SECRET not in json.dumps(answer) + await everything(paced)
+
+
+@pytest.mark.parametrize("workflow", ["Page images", "Convert to text"])
+async def test_every_kind_of_work_opens_what_is_locked(service: Service, workflow: str) -> None:
+    id = await create(
+        service, locked(SECRET), task=None, workflow=workflow, options=passwords("no", SECRET)
+    )
+    await service.work()
+    job = await service.job(id)
+    assert (job["status"], job["outcome"]) == ("COMPLETED", "SUCCESS")
+    assert [each["message"] for each in job["issues"]] == ["Password 2 opened this file."]
