@@ -142,6 +142,39 @@ class JobStarted(Conflict):
         super().__init__("The job was started or has ended before.", job_id=job_id)
 
 
+class NothingToRetry(Conflict):
+    code = "NOTHING_TO_RETRY"
+    title = "Nothing to retry"
+    meaning = "The job has not ended, or all of it was done: there is nothing to do again."
+    what_to_do = "Wait for its end, or create another job."
+
+    def __init__(self, job_id: UUID, *, open: bool) -> None:
+        message = "The job has not ended." if open else "All of the job was done."
+        super().__init__(message, job_id=job_id)
+
+
+class AlreadyRetried(Conflict):
+    code = "ALREADY_RETRIED"
+    title = "Already retried"
+    meaning = "A job that repeats this one is open."
+    what_to_do = "Use conflictingJob, which is that job."
+
+    def __init__(self, job_id: UUID) -> None:
+        super().__init__("The job is being repeated already.", job_id=job_id)
+
+
+class SecretsGone(Conflict):
+    code = "SECRETS_GONE"
+    title = "Secrets are gone"
+    meaning = "The passwords of a job are kept until its end, and this one would need them again."
+    what_to_do = "Create another job, and give the passwords again."
+
+    def __init__(self, job_id: UUID) -> None:
+        super().__init__(
+            "The passwords that came with the job are not kept any more.", job_id=job_id
+        )
+
+
 class IdempotencyKeyReused(Conflict):
     code = "IDEMPOTENCY_KEY_REUSED"
     title = "Idempotency key reused"

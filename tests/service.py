@@ -131,6 +131,17 @@ mutation($id: ID!) {
   }
 }
 """
+RETRY = """
+mutation($id: ID!) {
+  retryJob(id: $id) {
+    __typename
+    ... on RetryJobSuccess { job { id name status retryOf { id retriedBy { id } } } }
+    ... on Problem { code detail }
+    ... on Conflict { conflictingJob { id } }
+    ... on LimitExceeded { limit retryAfterSeconds }
+  }
+}
+"""
 DELETE = """
 mutation($id: ID!) {
   deleteJob(id: $id) {

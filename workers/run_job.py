@@ -16,7 +16,7 @@ from app import logs
 from app.clock import now
 from app.db.work import Work, reading, transaction, unbroken
 from app.errors import ErrorCode, Failure, ProcessingFailed, StorageFull, StoreUnavailable
-from app.jobs import attachments, recording, runs
+from app.jobs import attachments, recording, retries, runs
 from app.jobs.attachments import Written
 from app.jobs.results import Page
 from app.jobs.runs import Run, RunDocument, RunLost
@@ -169,7 +169,9 @@ async def _documents(context: WorkerContext, run: Run) -> None:
     await results.catch_up(context, run)
     for document in [each for each in run.documents if each.status in OPEN]:
         recorder = Recorder(context, run, document)
-        failure = await _document(context, run, document, recorder)
+        failure = None
+        if not await _taken_over(context, run, document):
+            failure = await _document(context, run, document, recorder)
         if failure is not None:
             await unbroken(recorder.end(failure))
             continue
@@ -177,6 +179,19 @@ async def _documents(context: WorkerContext, run: Run) -> None:
         async with results.expected(context, keys):
             files = await results.write(context, run, document, keys)
             await unbroken(recorder.end(None, files))
+
+
+async def _taken_over(context: WorkerContext, run: Run, document: RunDocument) -> bool:
+    """Copy what another job has made of a document; False where it is to be done."""
+    more = document.taken_from_id is not None
+    while more:
+        more = await unbroken(_take_over(context, run, document))
+    return document.taken_from_id is not None
+
+
+async def _take_over(context: WorkerContext, run: Run, document: RunDocument) -> bool:
+    async with transaction(context.database) as work:
+        return await retries.take_over(work, context.bell, run, document)
 
 
 async def _document(

@@ -7,9 +7,9 @@ import strawberry
 from app.api.context import Context
 from app.api.jobs import Job
 from app.api.pages import existing_id
-from app.api.problems import Forbidden, LimitExceeded, NotFound
+from app.api.problems import Conflict, Forbidden, LimitExceeded, NotFound
 from app.api.vocabulary import BigInt, JobStatus
-from app.jobs import commands, deletions
+from app.jobs import commands, deletions, retries
 
 
 @strawberry.type(description="The job is canceled, or had ended before.")
@@ -17,6 +17,11 @@ class CancelJobSuccess:
     job: Job = strawberry.field(description="The job as it is now.")
     changed: bool = strawberry.field(description="False where the job had already ended.")
     reason: str | None = strawberry.field(description="Why nothing changed.")
+
+
+@strawberry.type(description="A new job repeats the old one.")
+class RetryJobSuccess:
+    job: Job = strawberry.field(description="The new job.")
 
 
 @strawberry.type(description="The job is gone, with all that belonged to it.")
@@ -35,6 +40,10 @@ CancelJobResult = Annotated[
     CancelJobSuccess | NotFound | LimitExceeded | Forbidden,
     strawberry.union("CancelJobResult", description="What came of canceling a job."),
 ]
+RetryJobResult = Annotated[
+    RetryJobSuccess | NotFound | Conflict | LimitExceeded | Forbidden,
+    strawberry.union("RetryJobResult", description="What came of retrying a job."),
+]
 DeleteJobResult = Annotated[
     DeleteJobSuccess | NotFound | LimitExceeded | Forbidden,
     strawberry.union("DeleteJobResult", description="What came of deleting a job."),
@@ -49,6 +58,19 @@ async def cancel_job(context: Context, id: str) -> CancelJobSuccess:
         )
     reason = None if changed else f"The job had already ended: {row.status}."
     return CancelJobSuccess(job=Job.from_row(row), changed=changed, reason=reason)
+
+
+async def retry_job(context: Context, id: str) -> RetryJobSuccess:
+    """Repeat a job."""
+    async with context.writing() as work:
+        row = await retries.retry(
+            work,
+            context.services.bell,
+            caller=context.caller,
+            job_id=existing_id("job", id),
+            submitter_ip=context.ip,
+        )
+    return RetryJobSuccess(job=Job.from_row(row))
 
 
 async def delete_job(context: Context, id: str) -> DeleteJobSuccess:

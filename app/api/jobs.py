@@ -36,7 +36,7 @@ from app.clock import now
 from app.db.ordering import Ordering
 from app.db.pages import PageRequest, page_request
 from app.errors import Failure, NotFound
-from app.jobs import attachments, models, queries
+from app.jobs import attachments, models, queries, retries
 from app.jobs.filters import JobFilter
 from app.jobs.log import DEFAULT_TAIL_BYTES, check_tail, tails
 from app.jobs.options import shown, task_of
@@ -336,6 +336,15 @@ class Job(Node):
     @strawberry.field(description="The key it was submitted with; null once that key is gone.")
     async def submitter(self, info: Info) -> ApiKey | None:
         return await api_key_of(info.context, self.row.submitter_id)
+
+    @strawberry.field(description="The job that this one repeats; null where that is gone.")
+    async def retry_of(self, info: Info) -> JobLater | None:
+        return await job_of(info.context, self.row.retry_of_id)
+
+    @strawberry.field(description="The newest job that repeats this one.")
+    async def retried_by(self, info: Info) -> JobLater | None:
+        newest = await info.context.loaders.gather(retries.newest, self.row.id)
+        return await job_of(info.context, newest)
 
 
 async def job_of(context: Context, id: UUID | None) -> Job | None:

@@ -12,7 +12,7 @@ from app.api import accounts, commands, creation, documents, events, jobs
 from app.api.accounts import Viewer
 from app.api.attachments import Attachment, attachment_of
 from app.api.catalog import ErrorCatalogEntry, catalog
-from app.api.commands import CancelJobResult, DeleteJobResult
+from app.api.commands import CancelJobResult, DeleteJobResult, RetryJobResult
 from app.api.context import Info
 from app.api.creation import (
     AddJobDataResult,
@@ -171,6 +171,14 @@ class Mutation:
     )
     async def cancel_job(self, info: Info, id: strawberry.ID) -> CancelJobResult:
         return await unbroken(commands.cancel_job(info.context, id))
+
+    @strawberry.mutation(
+        description="Make a new job with the same input that takes over every document that had "
+        "succeeded and does the others again. For jobs that are FAILED or CANCELED, or COMPLETED "
+        "with the outcome WARNING."
+    )
+    async def retry_job(self, info: Info, id: strawberry.ID) -> RetryJobResult:
+        return await unbroken(commands.retry_job(info.context, id))
 
     @strawberry.mutation(
         description="Remove a job with its results, log and events, and the documents that came "

@@ -10,15 +10,15 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlmodel import col, func, select, update
+from sqlmodel import col, func, select
 
 from app.accounts.caller import Caller
 from app.accounts.models import Application
 from app.clock import now
 from app.db.work import Work
 from app.documents.models import Document, DocumentStatus
-from app.errors import FieldError, InvalidInput, JobStarted, NotFound, TooManyJobs
-from app.jobs import events, queries
+from app.errors import FieldError, InvalidInput, JobStarted, NotFound
+from app.jobs import events, limits
 from app.jobs.commands import find
 from app.jobs.events import Note
 from app.jobs.models import Job, JobDocument
@@ -28,7 +28,6 @@ from app.jobs.states import JobStatus
 from app.jobs.types import EventKind, JobPriority
 
 MAX_DOCUMENTS = 1000
-RETRY_AFTER_SECONDS = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +78,7 @@ async def create(work: Work, bell: Doorbell, *, caller: Caller, request: JobRequ
     if request.start:
         check_some(len(request.documents))
     found = await _documents(work, caller, request.documents)
-    application = await _next_number(work, caller.application_id)
+    application = await limits.admit(work, caller.application_id)
     job = _row(request, application, caller)
     job.total_size = sum(document.size or 0 for document in found)
     job.waits_for_data = any(document.status is DocumentStatus.NEW for document in found)
@@ -256,19 +255,3 @@ async def _documents(work: Work, caller: Caller, given: Sequence[GivenDocument])
 
 def _twice(loc: str) -> InvalidInput:
     return InvalidInput(FieldError((loc,), "A document stands in the list twice.", "repeated"))
-
-
-async def _next_number(work: Work, application_id: UUID) -> Application:
-    """Count one job more, under the lock of the application, so that the limit holds too."""
-    statement = (
-        update(Application)
-        .where(col(Application.id) == application_id)
-        .values(last_job_number=Application.last_job_number + 1)
-        .returning(Application)
-        .execution_options(synchronize_session=False, populate_existing=True)
-    )
-    application: Application = (await work.session.exec(statement)).scalar_one()
-    open_jobs = await queries.open_jobs(work.session, [application_id])
-    if open_jobs[application_id] >= application.max_open_jobs:
-        raise TooManyJobs(limit=application.max_open_jobs, retry_after_seconds=RETRY_AFTER_SECONDS)
-    return application

@@ -74,6 +74,7 @@ class Job(SQLModel, table=True):
         index_of_known("ix_job_execute_after", "execute_after_id", "application_id", "id"),
         index_of_known("ix_job_parent", "parent_id", "application_id", "id"),
         index_of_known("ix_job_retry_of", "retry_of_id"),
+        index_of_known("ix_job_finished", "finished_at", "application_id"),
         # Those in the hands of a worker: few, however many jobs there are.
         Index(
             "ix_job_lease",
@@ -193,6 +194,8 @@ class JobDocument(SQLModel, table=True):
     issues: list[dict[str, Any]] = Field(default_factory=list, sa_type=JsonValue)
     failure_code: ErrorCode | None = Field(default=None, sa_type=Word(ErrorCode))
     failure_message: str | None = None
+    # The job that has done it before, while its work is to be taken over; no foreign key, as above.
+    taken_from_id: UUID | None = None
 
 
 class Segment(SQLModel, table=True):

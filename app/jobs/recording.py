@@ -56,7 +56,7 @@ async def record_pages(
     document.own_pages = newest.total - newest.attached
     document.checkpoint = newest.checkpoint
     document.status = JobStatus.PROCESSING
-    run.progress = max(run.progress, _percent(run))
+    run.progress = max(run.progress, percent(run))
     # First the job: its row lock is the fence, and the numbers of events are given out under it.
     await runs.change(
         work,
@@ -103,7 +103,7 @@ async def end_document(
     """
     document.status = JobStatus.COMPLETED if failure is None else JobStatus.FAILED
     document.checkpoint = None
-    run.progress = max(run.progress, _percent(run))
+    run.progress = max(run.progress, percent(run))
     message = f"{document.filename!r} is done." if failure is None else failure.message
     severity = Severity.INFO if failure is None else Severity.ERROR
     # First the job, as above.
@@ -266,7 +266,7 @@ def _copy(document: RunDocument, row: JobDocument) -> None:
     row.checkpoint = document.checkpoint
 
 
-def _percent(run: Run) -> int:
+def percent(run: Run) -> int:
     """Progress in percent; 100 is kept for the end."""
     done = 0.0
     for document in run.documents:

@@ -45,6 +45,7 @@ class RunDocument:
     draft_id: UUID | None = None
     # Without those of attached files; known once this run has read a page.
     own_pages: int | None = None
+    taken_from_id: UUID | None = None
 
 
 @dataclass(slots=True)
@@ -214,6 +215,7 @@ async def load(work: Work, job: Job) -> Run:
             segment_count=row.segment_count,
             segments_sha256=row.segments_sha256,
             checkpoint=row.checkpoint,
+            taken_from_id=row.taken_from_id,
             options=row.options,
             draft_id=row.draft_id,
         )

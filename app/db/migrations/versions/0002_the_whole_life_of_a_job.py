@@ -53,6 +53,7 @@ def columns() -> dict[str, tuple[sa.Column[object], ...]]:
             sa.Column("options", JSON_VALUE, nullable=False, server_default=NO_LIST),
             sa.Column("draft_id", sa.Uuid(), nullable=True),
             sa.Column("prediction", JSON_VALUE, nullable=True),
+            sa.Column("taken_from_id", sa.Uuid(), nullable=True),
         ),
     }
 
@@ -74,6 +75,7 @@ INDEXES = (
 INDEXES_OF_KNOWN = (
     ("ix_document_original", "document", ["original_id", "application_id", "id"]),
     ("ix_job_execute_after", "job", ["execute_after_id", "application_id", "id"]),
+    ("ix_job_finished", "job", ["finished_at", "application_id"]),
     ("ix_job_group", "job", ["group_id", "application_id", "id"]),
     ("ix_job_outcome", "job", ["outcome", "application_id", "id"]),
     ("ix_job_parent", "job", ["parent_id", "application_id", "id"]),

@@ -1,0 +1,54 @@
+"""How many open jobs an application may have, and when there will be room again."""
+
+import math
+from datetime import timedelta
+from uuid import UUID
+
+from sqlmodel import col, func, select, update
+
+from app.accounts.models import Application
+from app.clock import now
+from app.db.work import ReadSession, Work
+from app.errors import TooManyJobs
+from app.jobs import queries
+from app.jobs.models import Job
+
+LOOK_BACK = timedelta(minutes=5)
+LEAST_SECONDS, MOST_SECONDS, UNKNOWN_SECONDS = 1, 3600, 60
+
+
+async def admit(work: Work, application_id: UUID) -> Application:
+    """Count one job more, under the lock of the application, so that the limit holds too.
+
+    Raises:
+        TooManyJobs: the application has no room for another open job.
+    """
+    statement = (
+        update(Application)
+        .where(col(Application.id) == application_id)
+        .values(last_job_number=Application.last_job_number + 1)
+        .returning(Application)
+        .execution_options(synchronize_session=False, populate_existing=True)
+    )
+    application: Application = (await work.session.exec(statement)).scalar_one()
+    open_jobs = await queries.open_jobs(work.session, [application_id])
+    if open_jobs[application_id] >= application.max_open_jobs:
+        seconds = await retry_after_seconds(work.session, application_id)
+        raise TooManyJobs(limit=application.max_open_jobs, retry_after_seconds=seconds)
+    return application
+
+
+async def retry_after_seconds(session: ReadSession, application_id: UUID) -> int:
+    """Return in how many seconds one more job of the application will have ended.
+
+    As long as one took on average in the last minutes: at least one second, at most an hour, and
+    a minute where none has ended.
+    """
+    recent = select(func.count()).where(
+        Job.application_id == application_id, col(Job.finished_at) > now() - LOOK_BACK
+    )
+    ended = (await session.exec(recent)).one()
+    if not ended:
+        return UNKNOWN_SECONDS
+    seconds = math.ceil(LOOK_BACK.total_seconds() / ended)
+    return min(max(seconds, LEAST_SECONDS), MOST_SECONDS)
