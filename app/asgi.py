@@ -58,7 +58,7 @@ def create_app(settings: Settings) -> Starlette:
             await services.bell.close()
             await services.database.close()
 
-    return Starlette(
+    app = Starlette(
         routes=[
             Route("/graphql", graphql),
             WebSocketRoute("/graphql", graphql),
@@ -90,6 +90,8 @@ def create_app(settings: Settings) -> Starlette:
         ],
         lifespan=lifespan,
     )
+    app.state.stopping = graphql.stopping  # for the server
+    return app
 
 
 def _services(settings: Settings) -> Services:

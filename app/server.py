@@ -4,6 +4,7 @@ import logging
 import socket
 
 import uvicorn
+from starlette.applications import Starlette
 
 from app import lifeline
 from app.asgi import create_app
@@ -12,6 +13,17 @@ from app.seals import forbid_core_dumps
 from app.settings import MIB, Settings
 
 logger = logging.getLogger(__name__)
+
+
+class Server(uvicorn.Server):
+    """uvicorn, which would wait for every event stream before it stops."""
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """End event streams, then the rest; their clients come back as those of websockets do."""
+        app = self.config.app
+        assert isinstance(app, Starlette)  # noqa: S101 - we made it
+        app.state.stopping.set()
+        await super().shutdown(sockets)
 
 
 def serve(settings: Settings, *, fd: int | None) -> None:
@@ -23,7 +35,7 @@ def serve(settings: Settings, *, fd: int | None) -> None:
     )
     listener.set_inheritable(False)
     logger.info("listening on %s", endpoint.address(listener, settings.host))
-    uvicorn.Server(configuration(settings)).run(sockets=[listener])
+    Server(configuration(settings)).run(sockets=[listener])
 
 
 def configuration(settings: Settings) -> uvicorn.Config:

@@ -22,6 +22,7 @@ class EventStream(Response):
 
     results: bodies as they are to be sent; closed when the client goes.
     admitted: is entered with what ends the stream when the caller's key ends.
+    stopping: ends the stream without `complete`, so that its client comes back.
     at_end: is closed before the end is told, and whatever happens.
     """
 
@@ -34,6 +35,7 @@ class EventStream(Response):
         headers: Mapping[str, str],
         admitted: Callable[[End], AbstractContextManager[None]],
         at_end: AsyncExitStack,
+        stopping: asyncio.Event,
         send_timeout: timedelta,
     ) -> None:
         super().__init__(headers={**headers, "X-Accel-Buffering": "no"})
@@ -41,7 +43,9 @@ class EventStream(Response):
         self._results = results
         self._admitted = admitted
         self._at_end = at_end
+        self._stopping = stopping
         self._send_timeout = send_timeout.total_seconds()
+        self._done = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send until the results end, the client goes or does not read, or its key ends."""
@@ -51,6 +55,7 @@ class EventStream(Response):
                 asyncio.create_task(self._beat(send)),
                 asyncio.create_task(self._all(send)),
                 asyncio.create_task(_left(receive)),
+                asyncio.create_task(self._stopping.wait()),
             ]
             try:
                 await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -58,6 +63,8 @@ class EventStream(Response):
                 for task in tasks:
                     task.cancel()
                 await asyncio.gather(*tasks, return_exceptions=True)
+        if self._stopping.is_set() and not self._done:
+            await send({"type": "http.response.body", "more_body": False})
 
     async def _all(self, send: Send) -> None:
         ended = ""
@@ -80,6 +87,7 @@ class EventStream(Response):
         await self._at_end.aclose()
         await self._write(send, "event: complete\ndata:\n\n")
         await send({"type": "http.response.body", "more_body": False})
+        self._done = True
 
     async def _beat(self, send: Send) -> None:
         while True:

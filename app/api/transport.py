@@ -6,6 +6,7 @@ malformed requests with a 500, and leaves uploaded files open. Websockets are St
 repairs of app.api.sockets.
 """
 
+import asyncio
 import json
 from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import AsyncExitStack, aclosing
@@ -84,7 +85,7 @@ class GraphQLApp(GraphQL[Session[CallerT], None], Generic[CallerT]):
     revoked: see Sessions. allowed_origins: other origins whose pages may open a websocket; pages
     of our host always may. request_limit_bytes: for a request with files; json_limit_bytes: for any
     other. send_timeout: a client that does not read for so long is given up. recheck: how often
-    keys of open sessions are looked at.
+    keys of open sessions are looked at. Set `stopping`, and event streams end at once.
     """
 
     graphql_transport_ws_handler_class = SocketHandler
@@ -120,6 +121,7 @@ class GraphQLApp(GraphQL[Session[CallerT], None], Generic[CallerT]):
         self.request_limit_bytes = request_limit_bytes
         self.sessions = Sessions(revoked, every=recheck)
         self.send_timeout = send_timeout
+        self.stopping = asyncio.Event()
         self.json_limit_bytes = min(json_limit_bytes, request_limit_bytes)
         self.websocket_adapter_class = partial(SocketAdapter, send_timeout=send_timeout)  # type: ignore[assignment] # any callable will do
 
@@ -166,6 +168,7 @@ class GraphQLApp(GraphQL[Session[CallerT], None], Generic[CallerT]):
                     headers=headers,
                     admitted=partial(self.sessions.admitted, caller),
                     at_end=at_end.pop_all(),
+                    stopping=self.stopping,
                     send_timeout=self.send_timeout,
                 )
             result = await self._execute(operation, context)

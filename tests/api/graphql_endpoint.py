@@ -25,6 +25,7 @@ from app.api.extensions import SCHEMA_EXTENSIONS, UPLOAD, QueryRules, Schema
 from app.api.transport import GraphQLApp
 from app.clock import now
 from app.errors import Forbidden, NotFound, Unauthenticated
+from app.server import Server
 from app.settings import MIB
 
 GOOD = "dy_good"
@@ -232,6 +233,7 @@ async def endpoint(
         **options,
     )
     app = Starlette(routes=[Route("/graphql", graphql), WebSocketRoute("/graphql", graphql)])
+    app.state.stopping = graphql.stopping
     async with served(app) as address:
         yield address
 
@@ -248,7 +250,7 @@ async def served(app: Starlette) -> AsyncIterator[str]:
             ws_per_message_deflate=False,
             timeout_graceful_shutdown=1,
         )
-        server = uvicorn.Server(config)
+        server = Server(config)
         serving = asyncio.create_task(server.serve(sockets=[listener]))
         try:
             yield f"127.0.0.1:{listener.getsockname()[1]}"

@@ -224,3 +224,18 @@ async def test_a_stream_ends_when_its_key_is_revoked(
     assert complete == ("complete", None)
     assert world.freed.is_set()
     assert [r for r in caplog.records if r.levelno >= logging.WARNING] == []
+
+
+async def test_a_server_that_stops_ends_streams_so_that_their_clients_come_back(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    server = endpoint(world)
+    address = await server.__aenter__()
+    async with httpx2.AsyncClient(base_url=f"http://{address}", headers=BEARER) as client:
+        async with streamed(client, "subscription { forever }", Accept=STREAM) as events:
+            assert (await anext(events))[0] == "next"
+            stopping = asyncio.create_task(server.__aexit__(None, None, None))
+            assert [event async for event in events] == []  # and not `complete`
+        await stopping
+    assert world.freed.is_set()
+    assert [r for r in caplog.records if r.levelno >= logging.WARNING] == []
