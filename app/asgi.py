@@ -95,13 +95,13 @@ def create_app(settings: Settings) -> Starlette:
 
 
 def _services(settings: Settings) -> Services:
-    bell = Doorbell(settings.redis_url)
+    bell, database = Doorbell(settings.redis_url), Database(settings.database_url)
     return Services(
         settings=settings,
-        database=Database(settings.database_url),
+        database=database,
         bell=bell,
         store=store_for(settings),
         links=Links(settings.link_keys),
         seals=Seals(settings.link_keys),
-        live=Live(bell),
+        live=Live(bell, database),
     )

@@ -330,6 +330,17 @@ class InvalidCursor(AppError):
         super().__init__("This cursor was not given out by this list in this order.")
 
 
+class CursorExpired(AppError):
+    code = "CURSOR_EXPIRED"
+    title = "Cursor expired"
+    status = 410
+    meaning = "Events after this cursor may have been forgotten: it is older than a day."
+    what_to_do = "Read the jobs anew, then watch from now on without a cursor."
+
+    def __init__(self) -> None:
+        super().__init__("This cursor is too old: events after it may have been forgotten.")
+
+
 class InvalidPage(AppError):
     code = "INVALID_PAGE"
     title = "Invalid page"

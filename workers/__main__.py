@@ -118,7 +118,9 @@ async def close(worker: Worker) -> None:
 async def hear_cancels(context: WorkerContext) -> None:
     """Make the heartbeat of a canceled job look at its row at once."""
     async for message in context.bell.listen(Channel.CANCELS):
-        nudges = context.nudges.values() if message is None else [context.nudges.get(message[1])]
+        nudges = (
+            context.nudges.values() if message is None else [context.nudges.get(message.job_id)]
+        )
         for nudge in nudges:
             if nudge is not None:
                 nudge.set()

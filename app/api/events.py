@@ -4,19 +4,20 @@ from collections.abc import AsyncGenerator, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Self
-from uuid import UUID
 
 import strawberry
 
 from app.api.attachments import Attachment, attachment_of
 from app.api.context import ROWS_AN_OPERATION, Context, Info
 from app.api.documents import Document, document_of
+from app.api.live import LOOK_SECONDS, PENDING_SECONDS
 from app.api.pages import Connection, Edge, connection, existing_id
 from app.api.results import MAX_SEGMENTS, Segment
 from app.api.vocabulary import EventKind, JobStatus, Severity
 from app.db.pages import PageRequest, page_request
 from app.errors import NotFound
-from app.jobs import events, models, queries
+from app.jobs import events, feed, models, queries
+from app.jobs.filters import JobFilter
 from app.jobs.states import FINISHED
 
 if TYPE_CHECKING:
@@ -103,27 +104,49 @@ async def follow_events(
         InvalidCursor: the cursor is not of this job.
     """
     job_id = existing_id("job", id)
-    caller = context.caller
-    async with context.reading() as session:
-        if await queries.newest_event(session, caller=caller, job_id=job_id) is None:
-            raise NotFound("job", id)
     seq = 0 if after is None else events.cursor_seq(after, job_id=job_id)
-    ended = False
-    async with context.services.live.watch(job_id) as wake:
+    owner = context.caller.application_id
+    async with context.services.live.job(job_id, application_id=owner) as (tail, wake):
         while True:
-            rows = await _events_after(context, job_id, seq)
+            rows = await tail.after(seq)
+            if tail.newest is None:
+                raise NotFound("job", id)
             for row in rows:
                 seq = row.seq
-                context.rows_left = ROWS_AN_OPERATION  # each event is an answer of its own
-                yield JobEvent.from_row(row)
-                if _is_final(row):
+                yield _told(context, row)
+                if events.is_final(row):
                     return
-            if not rows and ended:
-                return
-            # A job that has ended wrote its last event before: it is read once more.
-            ended = not rows and await _has_ended(context, job_id)
-            if len(rows) < MAX_EVENTS and not ended:
+            if not rows:
+                if events.is_final(tail.newest):
+                    return
                 await wake.wait()
+                tail.freshness.doubt(LOOK_SECONDS)
+
+
+async def follow_feed(
+    context: Context, where: JobFilter, *, kinds: list[EventKind] | None, after: str | None
+) -> AsyncGenerator[JobEvent, None]:
+    """Give the events of all jobs that are meant, from a cursor or from now on, for ever.
+
+    Raises:
+        InvalidCursor: it is no cursor of an event.
+        CursorExpired: events after it may have been forgotten.
+    """
+    place = None if after is None else feed.place_at(after)
+    async with context.services.live.feed(context.caller.application_id) as (tail, wake):
+        if place is None:
+            async with context.reading() as session:
+                place = await feed.newest(session)
+        while True:
+            rows = await tail.after(place)
+            for row in await _meant(context, rows, where, kinds):
+                yield _told(context, row)
+            if rows:
+                place = feed.place_of(rows[-1])
+                continue
+            seconds = PENDING_SECONDS if tail.pending else LOOK_SECONDS
+            await wake.wait(seconds)
+            tail.freshness.doubt(seconds)
 
 
 async def follow_segments(
@@ -137,7 +160,8 @@ async def follow_segments(
     """
     job_id = existing_id("job", id)
     place = after
-    async with context.services.live.watch(job_id) as wake:
+    owner = context.caller.application_id
+    async with context.services.live.job(job_id, application_id=owner) as (_tail, wake):
         known = False
         while True:
             async with context.reading() as session:
@@ -160,25 +184,20 @@ async def follow_segments(
             await wake.wait()
 
 
-async def _events_after(context: Context, job_id: UUID, seq: int) -> Sequence[models.JobEvent]:
+async def _meant(
+    context: Context,
+    rows: Sequence[models.JobEvent],
+    where: JobFilter,
+    kinds: list[EventKind] | None,
+) -> Sequence[models.JobEvent]:
+    if kinds is not None:
+        rows = [row for row in rows if row.kind in kinds]
+    if not rows or where == JobFilter():
+        return rows
     async with context.reading() as session:
-        found = await events.after(
-            session,
-            [job_id],
-            application_id=context.caller.application_id,
-            seq=seq,
-            limit=MAX_EVENTS,
-        )
-    return found[job_id].rows
+        return await feed.matching(session, caller=context.caller, where=where, rows=rows)
 
 
-async def _has_ended(context: Context, job_id: UUID) -> bool:
-    async with context.reading() as session:
-        job = await queries.by_id(session, caller=context.caller, id=job_id)
-    return job is None or job.status in FINISHED
-
-
-def _is_final(event: models.JobEvent) -> bool:
-    if event.kind is EventKind.DELETED:
-        return True
-    return event.kind is EventKind.STATUS and event.status in FINISHED
+def _told(context: Context, row: models.JobEvent) -> JobEvent:
+    context.rows_left = ROWS_AN_OPERATION  # each event is an answer of its own
+    return JobEvent.from_row(row)

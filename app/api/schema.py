@@ -32,7 +32,7 @@ from app.api.polling import JobStatusEntry, job_statuses, latest_job
 from app.api.problems import HANDLERS
 from app.api.results import Segment
 from app.api.service import Service, service
-from app.api.vocabulary import DATE_TIME, BigInt, JobType, whole_number
+from app.api.vocabulary import DATE_TIME, BigInt, EventKind, JobType, whole_number
 from app.api.workflows import Workflow, all_workflows, workflow_of
 from app.db.pages import page_request_both_ways
 from app.db.work import unbroken
@@ -224,6 +224,22 @@ class Subscription:
         self, info: Info, job_id: strawberry.ID, after: str | None = None
     ) -> AsyncGenerator[JobEvent, None]:
         async for event in events.follow_events(info.context, job_id, after=after):
+            yield event
+
+    @strawberry.subscription(
+        description="The events of all your jobs that match, from now on or from the cursor of any "
+        "event. `statuses` is held against the event, all else against the job as it is; the end "
+        "of a deleted job is told whatever the filter says but `ids`. A cursor is good for a day."
+    )
+    async def events(
+        self,
+        info: Info,
+        filter: JobFilter | None = None,
+        kinds: list[EventKind] | None = None,
+        after: str | None = None,
+    ) -> AsyncGenerator[JobEvent, None]:
+        where = Filter() if filter is None else filter.filter()
+        async for event in events.follow_feed(info.context, where, kinds=kinds, after=after):
             yield event
 
     @strawberry.subscription(

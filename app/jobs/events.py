@@ -27,6 +27,9 @@ from app.jobs.types import EventKind, Severity
 
 logger = logging.getLogger(__name__)
 
+CURSOR_KEYS = 5
+"""Job, number in the job; transaction, id and time, which the feed over all jobs reads."""
+
 
 @dataclass(frozen=True, slots=True)
 class Note:
@@ -91,7 +94,7 @@ async def first(work: Work, bell: Doorbell, job: Job, *, message: str) -> None:
     job.event_seq = 1
     work.session.add(_event(job, Note(EventKind.STATUS, message)))
     await work.session.flush()
-    work.after_commit(lambda: bell.publish(job.id))
+    work.after_commit(partial(bell.publish, job.id, job.application_id))
     work.after_commit(partial(_log, job.id, job.status))
 
 
@@ -101,7 +104,7 @@ async def last(work: Work, bell: Doorbell, job: Job) -> None:
     job.event_seq += 1
     work.session.add(_event(job, Note(EventKind.DELETED, "The job was deleted.")))
     await work.session.flush()
-    work.after_commit(lambda: bell.publish(job.id))
+    work.after_commit(partial(bell.publish, job.id, job.application_id))
 
 
 async def after(
@@ -127,9 +130,28 @@ async def after(
     )
 
 
+async def newest(session: ReadSession, *, job_id: UUID, application_id: UUID) -> JobEvent | None:
+    """Return the newest event of a job, which may be gone; None where there never was one."""
+    statement = (
+        select(JobEvent)
+        .where(JobEvent.job_id == job_id, JobEvent.application_id == application_id)
+        .order_by(col(JobEvent.seq).desc())
+        .limit(1)
+    )
+    return (await session.exec(statement)).first()
+
+
+def is_final(event: JobEvent) -> bool:
+    """Return whether nothing follows this event but, at most, the deletion of its job."""
+    if event.kind is EventKind.DELETED:
+        return True
+    return event.kind is EventKind.STATUS and event.status in FINISHED
+
+
 def cursor(event: JobEvent) -> str:
     """Return the place of an event, in its job and in the feed over all jobs, as an opaque word."""
-    return pages.cursor(event.job_id.hex, event.seq, event.transaction_id or 0, event.id or 0)
+    at = round(event.at.timestamp() * 1000)
+    return pages.cursor(event.job_id.hex, event.seq, event.transaction_id or 0, event.id or 0, at)
 
 
 def cursor_seq(value: str, *, job_id: UUID) -> int:
@@ -138,7 +160,7 @@ def cursor_seq(value: str, *, job_id: UUID) -> int:
     Raises:
         InvalidCursor: it was not given out for an event of this job.
     """
-    job, seq, _transaction, _id = pages.keys(value, count=4)
+    job, seq, *_feed = pages.keys(value, count=CURSOR_KEYS)
     if job != job_id.hex:
         raise InvalidCursor
     return pages.number(seq)
@@ -166,8 +188,7 @@ async def _write(  # noqa: PLR0917
         return None
     work.session.add(_event(job, note))
     await work.session.flush()
-    job_id = job.id
-    work.after_commit(lambda: bell.publish(job_id))
+    work.after_commit(partial(bell.publish, job.id, job.application_id))
     return job
 
 

@@ -17,7 +17,7 @@ from app.db.work import ReadSession
 from app.documents.models import Document
 from app.jobs import turns
 from app.jobs.filters import JobFilter
-from app.jobs.models import Job, JobDocument, JobEvent, Segment, Worker
+from app.jobs.models import Job, JobDocument, Segment, Worker
 from app.jobs.orders import NEWEST_FIRST, of_document
 from app.jobs.states import FINISHED, OPEN, JobStatus
 from app.jobs.types import JobType
@@ -334,15 +334,6 @@ async def live_workers(session: ReadSession, *, since: datetime) -> Sequence[Wor
     return (await session.exec(statement.order_by(col(Worker.id)))).all()
 
 
-async def newest_event(session: ReadSession, *, caller: Caller, job_id: UUID) -> JobEvent | None:
-    """Return the newest event of a job, which may be gone; None where there never was one."""
-    statement = (
-        select(JobEvent)
-        .where(JobEvent.job_id == job_id, JobEvent.application_id == caller.application_id)
-        .order_by(col(JobEvent.seq).desc())
-        .limit(1)
-    )
-    return (await session.exec(statement)).first()
 
 
 def _numbers(value: str, count: int) -> list[int]:

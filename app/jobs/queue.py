@@ -8,6 +8,7 @@ import asyncio
 import json
 import logging
 from collections.abc import AsyncIterator, Awaitable
+from dataclasses import dataclass
 from enum import StrEnum
 from uuid import UUID, uuid4
 
@@ -24,10 +25,20 @@ logger = logging.getLogger(__name__)
 QUEUE = "docyard:queue"
 RUN_JOB = "run_job"
 ANSWER_SECONDS = 0.25
+ID_BYTES = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What was heard: of which job, and, with events, of which application."""
+
+    channel: "Channel"
+    job_id: UUID
+    application_id: UUID | None = None
 
 
 class Channel(StrEnum):
-    """What is told over Redis besides the queue; each message is the id of a job."""
+    """What is told over Redis besides the queue; each message is an id, or two."""
 
     EVENTS = "docyard:events"
     CANCELS = "docyard:cancels"
@@ -52,9 +63,10 @@ class Doorbell:
         # A new arq id for each ring: arq drops one whose id it has seen.
         await self._say("ring", self.redis.enqueue_job(RUN_JOB, str(id), _job_id=uuid4().hex))
 
-    async def publish(self, job_id: UUID) -> None:
+    async def publish(self, job_id: UUID, application_id: UUID) -> None:
         """Tell watchers that a job has new events."""
-        await self._say("publish", self.redis.publish(Channel.EVENTS, job_id.bytes))
+        ids = job_id.bytes + application_id.bytes
+        await self._say("publish", self.redis.publish(Channel.EVENTS, ids))
 
     async def cancel(self, job_id: UUID) -> None:
         """Tell the worker of a job to stop; the row says so already."""
@@ -67,7 +79,7 @@ class Doorbell:
         except (RedisError, OSError):
             return False
 
-    async def listen(self, *channels: Channel) -> AsyncIterator[tuple[Channel, UUID] | None]:
+    async def listen(self, *channels: Channel) -> AsyncIterator[Told | None]:
         """Go through what is told on these channels, for ever.
 
         None means: something may have been missed, read the database again. It comes with each new
@@ -83,7 +95,7 @@ class Doorbell:
                     yield None
                     async for message in pubsub.listen():
                         if message["type"] == "message":
-                            yield Channel(message["channel"].decode()), UUID(bytes=message["data"])
+                            yield _told(message["channel"].decode(), message["data"])
             except (RedisError, OSError, ValueError):  # the last: what is no id of ours
                 failures += 1
                 yield None
@@ -104,6 +116,13 @@ class Doorbell:
             self._unheard = True
         else:
             self._unheard = False
+
+
+def _told(channel: str, ids: bytes) -> Told:
+    """Read a message; raises ValueError for what is none of ours."""
+    job, application = ids[:ID_BYTES], ids[ID_BYTES:]
+    owner = UUID(bytes=application) if application else None
+    return Told(Channel(channel), UUID(bytes=job), owner)
 
 
 def connection_pool(redis_url: str, *, patient: bool) -> ConnectionPool:
