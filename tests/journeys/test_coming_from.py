@@ -110,7 +110,7 @@ async def delete_a_job(service: Service) -> None:
     id = await done(service)
     document = (await service.job(id))["documents"]["nodes"][0]["document"]["id"]
     answer = await service.ask(DELETE, id=id)
-    assert (answer["status"], answer["deletedDocumentIds"]) == ("COMPLETED", [document])
+    assert (answer["lastStatus"], answer["deletedDocumentIds"]) == ("COMPLETED", [document])
     assert service.stored() == []
     assert (await service.ask(DELETE, id=id))["code"] == "NOT_FOUND"
     running = await service.create("page One")
