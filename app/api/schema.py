@@ -238,7 +238,7 @@ class Subscription:
         kinds: list[EventKind] | None = None,
         after: str | None = None,
     ) -> AsyncGenerator[JobEvent, None]:
-        where = Filter() if filter is None else filter.filter()
+        where = JobFilter.of(filter)
         async for event in events.follow_feed(info.context, where, kinds=kinds, after=after):
             yield event
 

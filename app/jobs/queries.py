@@ -334,8 +334,6 @@ async def live_workers(session: ReadSession, *, since: datetime) -> Sequence[Wor
     return (await session.exec(statement.order_by(col(Worker.id)))).all()
 
 
-
-
 def _numbers(value: str, count: int) -> list[int]:
     return [number(key) for key in keys(value, count=count)]
 

@@ -59,7 +59,8 @@ async def test_an_event_whose_commit_was_overtaken_is_told_and_only_once(world: 
 
 async def test_pages_of_the_feed_join_to_all_events(world: World) -> None:
     ids = [await world.create() for _ in range(4)]
-    place, seen = Place(0, 0), []
+    place = Place(0, 0)
+    seen: list[JobEvent] = []
     while rows := (await batch(world, place, 3)).rows:
         seen += rows
         place = feed.place_of(rows[-1])
