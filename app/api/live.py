@@ -185,7 +185,7 @@ class Watched(Generic[TailT]):
     """A tail and those who watch it."""
 
     def __init__(self, tail: TailT) -> None:
-        self.tail = tail
+        self.tail: TailT = tail
         self.wakes: set[Wake] = set()
 
     def wake(self) -> None:

@@ -47,11 +47,11 @@ async def test_every_job_of_the_application_is_told_from_a_cursor_on(paced: Serv
     await paced.work()
     start = await first_cursor(paced, ids[0])
     async with paced.subscribe(FEED, after=start) as events:
-        found = await take(events, 2 + 3 * 4)
+        found = await take(events, 2 + 3 * 5)
     assert steps(found)[:2] == [(ids[1], 1, "STATUS"), (ids[2], 1, "STATUS")]
     for id in ids:
         numbers = [event["seq"] for event in found if event["jobId"] == id]
-        assert numbers == list(range(2 if id == ids[0] else 1, 6))
+        assert numbers == list(range(2 if id == ids[0] else 1, 7))
     for place in (0, 4, 9):
         async with paced.subscribe(FEED, after=found[place]["cursor"]) as events:
             assert await take(events, len(found) - place - 1) == found[place + 1 :]
@@ -82,11 +82,11 @@ async def test_without_a_cursor_it_begins_now_and_goes_on_live(paced: Service) -
         await paced.ask(CANCEL, id=before)
         id = await paced.create("page Two")
         await paced.work()
-        found = [await until(each, (id, 5)) for each in (events, others)]
+        found = [await until(each, (id, 6)) for each in (events, others)]
     for each in found:
         assert steps([event for event in each if event["jobId"] in {before, id}]) == [
             (before, 2, "STATUS"), (id, 1, "STATUS"), (id, 2, "STATUS"), (id, 3, "PROGRESS"),
-            (id, 4, "DOCUMENT"), (id, 5, "STATUS"),
+            (id, 4, "DOCUMENT"), (id, 5, "RESULT"), (id, 6, "STATUS"),
         ]  # fmt: skip
 
 
@@ -104,7 +104,7 @@ async def test_only_what_is_asked_for_is_told(paced: Service) -> None:
     async with paced.subscribe(
         FEED, after=start, filter={**where, "statuses": ["COMPLETED"]}
     ) as events:
-        assert steps(await take(events, 1)) == [(id, 5, "STATUS")]
+        assert steps(await take(events, 1)) == [(id, 6, "STATUS")]
 
 
 async def test_a_deletion_is_told_whatever_else_is_asked_for(paced: Service) -> None:
