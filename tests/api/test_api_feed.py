@@ -99,7 +99,7 @@ async def test_only_what_is_asked_for_is_told(paced: Service) -> None:
         assert steps(await take(events, 3)) == [
             (id, 1, "STATUS"),
             (id, 2, "STATUS"),
-            (id, 5, "STATUS"),
+            (id, 6, "STATUS"),
         ]
     async with paced.subscribe(
         FEED, after=start, filter={**where, "statuses": ["COMPLETED"]}
