@@ -567,10 +567,21 @@ def a_removal_is_never_done(history: History) -> None:
 
 @breaks(
     "the_store_holds_what_rows_account_for",
-    "after all uploads have expired: the bytes 3 have no row (NEW)",
+    "after all that was unfinished has expired: the bytes 3 have no row (NEW)",
 )
 def an_upload_is_never_given_up(history: History) -> None:
     history.store_later = replace(history.store, partial=frozenset())
+
+
+@breaks(
+    "the_store_holds_what_rows_account_for",
+    "after all that was unfinished has expired: the bytes 6 have no row (none)",
+)
+def a_file_that_was_begun_is_never_given_up(history: History) -> None:
+    for name in ("store", "store_later"):
+        store = getattr(history, name)
+        begun = replace(store, blobs={**store.blobs, "6": "x"}, writing=frozenset({"6"}))
+        setattr(history, name, begun)
 
 
 @breaks("nothing_goes_on_in_the_quiet", "the sandbox child 7 works")

@@ -10,7 +10,7 @@ from typing import Self
 from uuid import UUID
 
 from history import CANCEL_TIME
-from machine import LOOK_SECONDS, Machine, NotInTime, until
+from machine import LOOK_SECONDS, REMOVALS, Machine, NotInTime, until
 from recorder import Recorder
 from sample_files import Sample
 
@@ -107,7 +107,7 @@ class Load:
     def bustle(self) -> tuple[str, ...]:
         """Return what still goes on though no job needs it."""
         working = [f"the sandbox child {each.pid} works" for each in self.machine.children()]
-        removals = self.machine.rows("SELECT key FROM file_removal")
+        removals = self.machine.rows(REMOVALS)
         return (*working, *(f"{key} waits to be removed" for (key,) in removals))
 
     async def _create(self, number: int, group: asyncio.TaskGroup) -> None:

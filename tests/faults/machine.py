@@ -231,12 +231,13 @@ class Machine:
             return connection.execute(query, values).fetchall()
 
     def expire_uploads(self) -> None:
-        """Put the clock of every unfinished upload forward, past its end."""
+        """Put the clock of every unfinished upload and file forward, past its end."""
         with closing(self._connect("rw")) as connection, connection:
             connection.execute(
                 "UPDATE document SET upload_expires_at = '2000-01-01 00:00:00.000000'"
                 " WHERE upload_expires_at IS NOT NULL"
             )
+            connection.execute("UPDATE file_removal SET due_at = '2000-01-01 00:00:00.000000'")
 
     def source(self, document_id: str) -> Path:
         """Return where the bytes of a document are."""
@@ -253,7 +254,8 @@ class Machine:
             attachments={_id(id): digest for id, digest in self.rows(ATTACHMENTS)},
             blobs={path.name: sha256(path.read_bytes()).hexdigest() for path in blobs},
             partial=frozenset(path.name for path in (files / "partial").iterdir()),
-            removals=frozenset(_id(key) for (key,) in self.rows("SELECT key FROM file_removal")),
+            removals=frozenset(_id(key) for (key,) in self.rows(REMOVALS)),
+            writing=frozenset(_id(key) for (key,) in self.rows(LATER_REMOVALS)),
         )
 
     def has_told(self, words: str) -> bool:
@@ -306,7 +308,9 @@ class Machine:
                     yield name
 
 
-ATTACHMENTS = "SELECT id, sha256 FROM attachment"
+ATTACHMENTS = "SELECT id, sha256 FROM attachment WHERE type <> 'LOG'"  # which has no bytes
+REMOVALS = "SELECT key FROM file_removal WHERE due_at <= strftime('%Y-%m-%d %H:%M:%f', 'now')"
+LATER_REMOVALS = REMOVALS.replace("<=", ">")
 
 
 def utc(value: str) -> datetime:
