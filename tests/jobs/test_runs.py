@@ -220,6 +220,44 @@ async def test_how_a_job_ends(
     assert job.duration_ms is not None
 
 
+async def test_a_job_that_runs_out_of_time_keeps_what_was_done(world: World) -> None:
+    id = await world.create(*[await world.document() for _ in range(3)])
+    run = await world.claimed()
+    await world.record(run, 1, total=1)
+    async with transaction(world.database) as work:
+        await recording.end_document(work, world.bell, run, run.documents[0], None)
+    await world.record(run, 1, total=2, document=1)
+    late = Failure(ErrorCode.TIMEOUT, "It took too long.")
+    async with transaction(world.database) as work:
+        await recording.fail(work, world.bell, run, late)
+    job = await world.row(id)
+    assert (job.status, job.outcome) == (JobStatus.COMPLETED, JobOutcome.WARNING)
+    assert (job.error_code, job.error_message, job.error_document_id) == (None, None, None)
+    fates = [(row.status, row.failure_code) for row in await world.documents(id)]
+    failed = (JobStatus.FAILED, ErrorCode.TIMEOUT)
+    assert fates == [(JobStatus.COMPLETED, None), failed, failed]
+
+
+async def test_a_canceled_job_keeps_the_fates_that_were_known(world: World) -> None:
+    id = await world.create(*[await world.document() for _ in range(3)])
+    run = await world.claimed()
+    async with transaction(world.database) as work:
+        await recording.end_document(work, world.bell, run, run.documents[0], None)
+        await recording.end_document(work, world.bell, run, run.documents[1], FAILURE)
+    await lose_to_a_cancel(world, run)
+    job = await world.row(id)
+    assert (job.status, job.outcome, job.error_code) == (
+        JobStatus.CANCELED,
+        JobOutcome.ERROR,
+        None,
+    )
+    assert [row.status for row in await world.documents(id)] == [
+        JobStatus.COMPLETED,
+        JobStatus.FAILED,
+        JobStatus.CANCELED,
+    ]
+
+
 async def test_the_result_counts_and_names(world: World) -> None:
     first, second = await world.document(), await world.document()
     id = await world.create(first, second)
