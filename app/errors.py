@@ -115,8 +115,9 @@ class NotFound(AppError):
     meaning = "There is nothing with this id, or it belongs to another application."
     what_to_do = "Check the id, and that the key belongs to the right application."
 
-    def __init__(self, kind: str, id: str | None = None) -> None:
-        super().__init__(f"There is no {kind} with this id.")
+    def __init__(self, kind: str, id: str | None = None, *, loc: tuple[str, ...] = ()) -> None:
+        where = f": {'.'.join(loc)}" if loc else ""
+        super().__init__(f"There is no {kind} with this id{where}.")
         self.id = id
 
 

@@ -16,11 +16,13 @@ from app import logs
 from app.clock import now
 from app.db.work import Work, reading, transaction, unbroken
 from app.errors import ErrorCode, Failure, ProcessingFailed, StorageFull, StoreUnavailable
-from app.jobs import attachments, recording, retries, runs
+from app.jobs import attachments, conditionals, recording, retries, runs
 from app.jobs.attachments import Written
+from app.jobs.conditionals import Judgement
 from app.jobs.results import Page
 from app.jobs.runs import Run, RunDocument, RunLost
 from app.jobs.states import OPEN
+from app.jobs.types import JobType
 from workers import given, results
 from workers.context import WorkerContext
 from workers.examination import examine_next
@@ -107,7 +109,7 @@ async def work_on(context: WorkerContext, run: Run) -> None:
 
 async def _attend(context: WorkerContext, run: Run) -> None:
     """Work, with the heartbeat beside it, no longer than the job may take."""
-    work = asyncio.create_task(_documents(context, run))
+    work = asyncio.create_task(_do(context, run))
     pulse = asyncio.create_task(keep_alive(context, run))
     seconds = max(0.0, run.time_left.total_seconds())
     try:
@@ -163,6 +165,26 @@ async def _look(context: WorkerContext, run: Run) -> None:
     async with reading(context.database) as session:
         if not await runs.still_ours(session, run):
             raise RunLost
+
+
+async def _do(context: WorkerContext, run: Run) -> None:
+    if run.type is JobType.CONDITIONAL:
+        await _rules(context, run)
+    else:
+        await _documents(context, run)
+
+
+async def _rules(context: WorkerContext, run: Run) -> None:
+    """Judge the rules of a conditional job; from then on its children have it in their hands."""
+    async with reading(context.database) as session:
+        judge = await conditionals.judging(session, run)
+    judgement = await asyncio.to_thread(judge)
+    await unbroken(_carry_out(context, run, judgement))
+
+
+async def _carry_out(context: WorkerContext, run: Run, judgement: Judgement) -> None:
+    async with transaction(context.database) as work:
+        await conditionals.carry_out(work, context.bell, run, judgement)
 
 
 async def _documents(context: WorkerContext, run: Run) -> None:

@@ -26,6 +26,7 @@ from app.api.problems import (
 from app.api.vocabulary import JobPriority, Scope
 from app.api.workflows import given_options
 from app.db.work import Work
+from app.documents.commands import MAX_TAG_CHARS, clean_tags
 from app.errors import AppError, FieldError
 from app.errors import InvalidInput as BadInput
 from app.errors import NotFound as NoJob
@@ -33,6 +34,7 @@ from app.jobs import creation, given, idempotency, models, workflows
 from app.jobs.creation import GivenDocument, JobRequest
 from app.jobs.given import Kept
 from app.jobs.idempotency import Fingerprint
+from app.jobs.page_slices import PageSlice
 from app.jobs.workflows import Resolved, resolved_of
 
 MAX_JOBS_AT_ONCE = 500
@@ -169,8 +171,8 @@ async def start_job(context: Context, id: str) -> StartJobSuccess:
 
 async def _asked(context: Context, input: CreateJobInput, taken: Intake) -> _Asked:
     """Check all that can be checked before a byte is stored, then take the files in."""
-    resolved = _resolved(input)
-    request = _request(context, input, resolved)
+    resolved = resolved_input(input)
+    request = request_of(context, input, resolved)
     key = text(input.idempotency_key, "idempotencyKey")
     data = input.data or []
     options = _document_options(context, data, resolved, request.options)
@@ -222,7 +224,8 @@ def _answer(made: _Asked | tuple[models.Job, bool] | Problem) -> object:
     return made
 
 
-def _resolved(input: CreateJobInput) -> Resolved:
+def resolved_input(input: CreateJobInput) -> Resolved:
+    """Return the task that is asked for, by itself or by the name of a workflow."""
     return workflows.resolve(
         task=None if input.task is None else input.task.task(),
         workflow=input.workflow,
@@ -245,12 +248,24 @@ def _document_options(
     return kept
 
 
-def _request(context: Context, input: CreateJobInput, resolved: Resolved) -> JobRequest:
-    """Return what is asked for, checked, but for the documents."""
+def request_of(
+    context: Context, input: CreateJobInput, resolved: Resolved, *, supplied: bool = False
+) -> JobRequest:
+    """Return what is asked for, checked, but for the documents.
+
+    supplied: the job may get its documents from another one, also where none is named.
+    """
     settings = context.services.settings
     count = len(input.data or ()) + len(input.document_ids or ())
     start = input.start is not False
-    (creation.check_some if start else creation.check_count)(count)
+    supplied = supplied or input.execute_after_id is not None
+    (creation.check_some if start and not supplied else creation.check_count)(count)
+    tag = text(input.input_tag, "inputTag", limit=MAX_TAG_CHARS)
+    if tag is not None and (count or not supplied):
+        message = "inputTag goes with executeAfterId, and without documents."
+        raise BadInput(FieldError(("inputTag",), message, "mixed"))
+    if input.page_slice is not None:
+        PageSlice.parse(input.page_slice)
     longest_run = round(settings.max_job_timeout.total_seconds())
     timeout = _seconds(input.timeout_seconds, "timeoutSeconds", 1, longest_run)
     wait = _seconds(input.queue_timeout_seconds, "queueTimeoutSeconds", 1, MAX_QUEUE_SECONDS)
@@ -270,6 +285,12 @@ def _request(context: Context, input: CreateJobInput, resolved: Resolved) -> Job
         name=text(input.name, "name"),
         group_id=text(input.group_id, "groupId"),
         priority=JobPriority.NORMAL if input.priority is None else input.priority,
+        execute_after_id=None
+        if input.execute_after_id is None
+        else existing_id("job", input.execute_after_id),
+        input_tag=tag,
+        output_tags=clean_tags(input.output_tags or [], loc="outputTags"),
+        page_slice=input.page_slice,
         submitter_ip=context.ip,
     )
 

@@ -100,6 +100,23 @@ class CreateJobInput(Given):
         default=strawberry.UNSET,
         description="Documents that are here already; worked on after `data`.",
     )
+    execute_after_id: strawberry.ID | None = strawberry.field(
+        default=strawberry.UNSET,
+        description="A job that has to be COMPLETED first; where it fails, is canceled or deleted, "
+        "this one fails. Without documents this one works on what that one produced.",
+    )
+    input_tag: str | None = strawberry.field(
+        default=strawberry.UNSET,
+        description="With executeAfterId, in the place of documents: work on those that carry this "
+        "tag and were made of the documents of that job.",
+    )
+    output_tags: list[str] | None = strawberry.field(
+        default=strawberry.UNSET, description="Tags for every document that this job produces."
+    )
+    page_slice: str | None = strawberry.field(
+        default=strawberry.UNSET,
+        description="The pages to work on, as Python slices a list: `0,2:5,-2:`; 0 is the first.",
+    )
     priority: JobPriority | None = strawberry.field(
         default=JobPriority.NORMAL, description="Which jobs are taken up first."
     )

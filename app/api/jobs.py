@@ -1,7 +1,7 @@
 """Jobs in the schema."""
 
 from datetime import datetime
-from typing import Annotated, Self
+from typing import Annotated, Any, Self
 from uuid import UUID
 
 import strawberry
@@ -19,6 +19,7 @@ from app.api.pages import (
     placed_connection,
 )
 from app.api.results import JobResult, job_result
+from app.api.rules import Rule
 from app.api.vocabulary import (
     AttachmentType,
     BigInt,
@@ -36,11 +37,12 @@ from app.clock import now
 from app.db.ordering import Ordering
 from app.db.pages import PageRequest, page_request
 from app.errors import Failure, NotFound
-from app.jobs import attachments, models, queries, retries
+from app.jobs import attachments, models, queries, relations, retries
 from app.jobs.filters import JobFilter
 from app.jobs.log import DEFAULT_TAIL_BYTES, check_tail, tails
 from app.jobs.options import shown, task_of
 from app.jobs.orders import NEWEST_FIRST
+from app.jobs.relations import Relation
 from app.jobs.results import severity_of
 from app.jobs.states import FINISHED, MEANINGS
 from app.jobs.waits import waits
@@ -218,7 +220,7 @@ class Job(Node):
             workflow=row.workflow,
             profile=row.profile,
             options=options_of(row.options),
-            settings=JSON(shown(task_of(row.type, row.settings))),
+            settings=JSON(_settings(row)),
             result_json=None if row.result is None else JSON(row.result),
             submitter_ip=row.submitter_ip,
             total_size=BigInt(row.total_size),
@@ -320,6 +322,32 @@ class Job(Node):
         check_tail(most)
         return await info.context.loaders.gather(tails, self.row.id, tail_bytes=most)
 
+    @strawberry.field(description="The rules of a conditional job as they were given; else none.")
+    async def rules(self) -> list[Rule]:
+        return [Rule.from_row(rule) for rule in self.row.rules or ()]
+
+    @strawberry.field(description="The job that has to be COMPLETED first; null once it is gone.")
+    async def execute_after(self, info: Info) -> JobLater | None:
+        return await job_of(info.context, self.row.execute_after_id)
+
+    @strawberry.field(description="The jobs that come after it, in the order of their making.")
+    async def dependents(
+        self, info: Info, first: int | None = None, after: str | None = None
+    ) -> Connection[JobLater]:
+        request = page_request(first, after)
+        return await _related_connection(info.context, self.row.id, Relation.DEPENDENTS, request)
+
+    @strawberry.field(description="The conditional job that made it; null once that is gone.")
+    async def parent(self, info: Info) -> JobLater | None:
+        return await job_of(info.context, self.row.parent_id)
+
+    @strawberry.field(description="The jobs that a conditional job made, in their order.")
+    async def children(
+        self, info: Info, first: int | None = None, after: str | None = None
+    ) -> Connection[JobLater]:
+        request = page_request(first, after)
+        return await _related_connection(info.context, self.row.id, Relation.CHILDREN, request)
+
     @strawberry.field(
         description="Its numbered event log, oldest first; the subscription jobEvents reads the "
         "same log. `first` is 100 by default and 500 at most."
@@ -371,6 +399,19 @@ async def job_connection(
     return placed_connection(page, node=Job.from_row, count=count)
 
 
+async def _related_connection(
+    context: Context, job_id: UUID, relation: Relation, request: PageRequest
+) -> Connection[Job]:
+    load = context.loaders.gather
+
+    async def count() -> int:
+        return await load(relations.count_related, job_id, relation=relation)
+
+    page = await load(relations.related, job_id, relation=relation, request=request)
+    context.spend(len(page.rows))
+    return connection(page, node=Job.from_row, cursor=relations.related_cursor, count=count)
+
+
 async def _document_connection(
     context: Context, job_id: UUID, request: PageRequest, statuses: tuple[JobStatus, ...] | None
 ) -> Connection[JobDocument]:
@@ -382,6 +423,10 @@ async def _document_connection(
     page = await load(queries.documents_of, job_id, request=request, statuses=statuses)
     context.spend(len(page.rows))
     return connection(page, node=JobDocument.from_row, cursor=queries.document_cursor, count=count)
+
+
+def _settings(row: models.Job) -> dict[str, Any]:
+    return {} if row.type is JobType.CONDITIONAL else shown(task_of(row.type, row.settings))
 
 
 def _error(

@@ -10,6 +10,7 @@ import strawberry
 from app.api.context import Context, Info
 from app.api.documents import Document, document_of
 from app.api.pages import NOBODY, Connection, Node, connection, id_or_none
+from app.api.rules import ConditionalResult
 from app.api.vocabulary import JobType, SegmentStatus
 from app.db.pages import PageRequest, cursor_of, page_request
 from app.errors import NotFound
@@ -221,7 +222,7 @@ class TransformResult:
 
 
 JobResult = Annotated[
-    SegmentResult | PredictResult | PdfImagesResult | TransformResult,
+    SegmentResult | PredictResult | PdfImagesResult | TransformResult | ConditionalResult,
     strawberry.union("JobResult", description="What came of a job, by its type."),
 ]
 
@@ -237,7 +238,8 @@ def job_result(job: models.Job) -> JobResult | None:
             return PdfImagesResult(job_id=job.id)
         case JobType.TRANSFORM:
             return TransformResult(job_id=job.id, conformance=[])
-    return None
+        case JobType.CONDITIONAL:
+            return ConditionalResult.from_row(job.rules)
 
 
 async def _produced(context: Context, job_id: UUID, request: PageRequest) -> Connection[Document]:

@@ -8,7 +8,7 @@ from strawberry.file_uploads import Upload
 from strawberry.printer import print_schema
 from strawberry.schema.config import StrawberryConfig
 
-from app.api import accounts, commands, creation, documents, events, jobs
+from app.api import accounts, commands, conditionals, creation, documents, events, jobs
 from app.api.accounts import Viewer
 from app.api.attachments import Attachment, attachment_of
 from app.api.catalog import ErrorCatalogEntry, catalog
@@ -31,6 +31,8 @@ from app.api.pages import Connection, Edge, Node, id_or_none
 from app.api.polling import JobStatusEntry, job_statuses, latest_job
 from app.api.problems import HANDLERS
 from app.api.results import Segment
+from app.api.rule_inputs import CreateConditionalJobInput, RuleConditionsInput
+from app.api.rules import PreviewRulesResult, preview_rules
 from app.api.service import Service, service
 from app.api.vocabulary import DATE_TIME, BigInt, EventKind, JobType, whole_number
 from app.api.workflows import Workflow, all_workflows, workflow_of
@@ -140,6 +142,14 @@ class Query:
         request = page_request_both_ways(first, after, last=last, before=before)
         return await documents.document_connection(info.context, where, request)
 
+    @strawberry.field(
+        description="What these rules would come to on the result of a COMPLETED job; nothing runs."
+    )
+    async def preview_rules(
+        self, info: Info, job_id: strawberry.ID, rules: list[RuleConditionsInput]
+    ) -> PreviewRulesResult:
+        return await preview_rules(info.context, job_id, rules)
+
 
 @strawberry.type(description="What can be changed. Refusals come back as data: ask for Problem.")
 class Mutation:
@@ -155,6 +165,15 @@ class Mutation:
     )
     async def create_jobs(self, info: Info, inputs: list[CreateJobInput]) -> CreateJobsResult:
         return await unbroken(creation.create_jobs(info.context, inputs))
+
+    @strawberry.mutation(
+        description="Create a job that waits for another one and runs jobs where its result says "
+        "so. It ends when the last of them does."
+    )
+    async def create_conditional_job(
+        self, info: Info, input: CreateConditionalJobInput
+    ) -> CreateJobResult:
+        return await unbroken(conditionals.create_conditional_job(info.context, input))
 
     @strawberry.mutation(description="Add documents to a job that has not been started.")
     async def add_job_data(

@@ -98,7 +98,7 @@ word(
     JobType,
     "What a job does. SEGMENT: cut documents into pieces that make sense by themselves. PREDICT: "
     "sort them into categories. PDF_IMAGES: make a picture of each page. TRANSFORM: make other "
-    "files of them.",
+    "files of them. CONDITIONAL: run other jobs where the result of a job says so.",
 )
 word(JobPriority, "Which jobs are taken up first.")
 word(

@@ -32,6 +32,8 @@ SQLModel.metadata.naming_convention = {
 }
 
 JsonValue = JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "postgresql")
+OrderedJson = JSON(none_as_null=True)
+"""JSON that keeps the order of its keys, which JSONB does not; it cannot be compared in SQL."""
 BigId = BigInteger().with_variant(Integer(), "sqlite")
 """A counted key: only INTEGER counts by itself on SQLite."""
 

@@ -129,7 +129,7 @@ def clean_filename(filename: str) -> str:
     return name
 
 
-def clean_tags(tags: Sequence[str]) -> list[str]:
+def clean_tags(tags: Sequence[str], *, loc: str = "tags") -> list[str]:
     """Return the tags trimmed, each once.
 
     Raises:
@@ -137,11 +137,11 @@ def clean_tags(tags: Sequence[str]) -> list[str]:
     """
     trimmed = list(dict.fromkeys(tag.strip() for tag in tags))
     if len(trimmed) > MAX_TAGS:
-        raise InvalidInput(FieldError(("tags",), f"At most {MAX_TAGS} tags.", "too_long"))
+        raise InvalidInput(FieldError((loc,), f"At most {MAX_TAGS} tags.", "too_long"))
     unstorable = re.compile(r"[\x00\ud800-\udfff]")  # NUL, and halves of characters
     if any(not tag or len(tag) > MAX_TAG_CHARS or unstorable.search(tag) for tag in trimmed):
         message = f"A tag has 1 to {MAX_TAG_CHARS} characters."
-        raise InvalidInput(FieldError(("tags",), message, "string_length"))
+        raise InvalidInput(FieldError((loc,), message, "string_length"))
     return trimmed
 
 

@@ -1,5 +1,7 @@
 """What becomes of jobs that are there: data that arrives, cancel; each one transaction."""
 
+from collections.abc import Sequence
+from contextlib import suppress
 from functools import partial
 from uuid import UUID
 
@@ -10,7 +12,7 @@ from app.clock import now
 from app.db.work import Work
 from app.documents.models import Document, DocumentStatus
 from app.errors import NotFound
-from app.jobs import events, production
+from app.jobs import dependents, events, families, production
 from app.jobs.events import Note
 from app.jobs.models import Job, JobDocument
 from app.jobs.queue import Doorbell
@@ -58,8 +60,8 @@ async def cancel(work: Work, bell: Doorbell, *, caller: Caller, job_id: UUID) ->
     Raises:
         NotFound: there is no such job.
     """
-    job = await find(work, caller=caller, job_id=job_id)
-    canceled = await stop(work, bell, job_id)
+    job, children = await find_family(work, caller=caller, job_id=job_id)
+    canceled = await stop(work, bell, job_id, children=children)
     return canceled or job, canceled is not None
 
 
@@ -75,8 +77,36 @@ async def find(work: Work, *, caller: Caller, job_id: UUID) -> Job:
     return job
 
 
-async def stop(work: Work, bell: Doorbell, job_id: UUID) -> Job | None:
-    """Cancel a job whoever asks for it; None where it has ended before."""
+async def find_family(work: Work, *, caller: Caller, job_id: UUID) -> tuple[Job, Sequence[Job]]:
+    """Return a job and its children, all locked, in the order of their making.
+
+    Raises:
+        NotFound: there is no such job.
+    """
+    while True:
+        with suppress(_Grown):
+            async with work.savepoint():
+                return await _lock_family(work, caller, job_id)
+
+
+class _Grown(Exception):
+    """A conditional job has got children while we waited for it."""
+
+
+async def _lock_family(work: Work, caller: Caller, job_id: UUID) -> tuple[Job, Sequence[Job]]:
+    # A child that ends holds itself and then asks for its parent; so do we, and begin anew where
+    # there were no children to lock at first.
+    children = await families.children_of(work, job_id)
+    job = await find(work, caller=caller, job_id=job_id)
+    if not children and await families.count(work, job_id):
+        raise _Grown
+    return job, children
+
+
+async def stop(
+    work: Work, bell: Doorbell, job_id: UUID, *, children: Sequence[Job] = ()
+) -> Job | None:
+    """Cancel a job and its children whoever asks for it; None where it has ended before."""
     job = await events.move(
         work,
         bell,
@@ -96,4 +126,5 @@ async def stop(work: Work, bell: Doorbell, job_id: UUID) -> Job | None:
     await work.session.exec(statement)
     await production.drop_drafts(work, job_id)
     work.after_commit(lambda: bell.cancel(job_id))
+    await dependents.ended(work, bell, *await families.cancel(work, bell, children))
     return job

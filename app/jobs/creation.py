@@ -5,7 +5,7 @@ that completes holds its document and then looks for the jobs that wait for it.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -18,7 +18,7 @@ from app.clock import now
 from app.db.work import Work
 from app.documents.models import Document, DocumentStatus
 from app.errors import FieldError, InvalidInput, JobStarted, NotFound
-from app.jobs import events, limits
+from app.jobs import dependents, events, limits
 from app.jobs.commands import find
 from app.jobs.events import Note
 from app.jobs.models import Job, JobDocument
@@ -48,6 +48,9 @@ class JobRequest:
 
     start: False for a draft, which takes data until it is started or `draft_lifetime` is over.
     queue_timeout: the longest wait for a worker; None for as long as it takes.
+    execute_after_id: the job that has to be COMPLETED first; without documents the new one works on
+    what that one produced, or, with `input_tag`, on what was made of its documents and has the tag.
+    page_slice: the pages to work on, None for all.
     """
 
     task: Task
@@ -64,6 +67,10 @@ class JobRequest:
     workflow: str | None = None
     profile: str | None = None
     options: Sequence[Mapping[str, Any]] = field(default=())
+    execute_after_id: UUID | None = None
+    input_tag: str | None = None
+    output_tags: Sequence[str] = ()
+    page_slice: str | None = None
     submitter_ip: str | None = None
 
 
@@ -75,21 +82,41 @@ async def create(work: Work, bell: Doorbell, *, caller: Caller, request: JobRequ
         NotFound: a document is not there.
         TooManyJobs: the application has no room for another open job.
     """
-    if request.start:
+    if request.start and request.execute_after_id is None:
         check_some(len(request.documents))
-    found = await _documents(work, caller, request.documents)
+    found = await _documents(work, caller.application_id, request.documents)
     application = await limits.admit(work, caller.application_id)
-    job = _row(request, application, caller)
-    job.total_size = sum(document.size or 0 for document in found)
-    job.waits_for_data = any(document.status is DocumentStatus.NEW for document in found)
-    work.session.add(job)
-    await work.session.flush()
-    await _add(work, job.id, request.documents, position=0)
+    before = await _before(work, caller, request)
+    job = _row(request, application, caller.api_key_id)
     message = "The job was accepted." if request.start else "The draft was made."
-    await events.first(work, bell, job, message=message)
+    await _store(work, bell, job, request, found, message=message)
+    if job.execute_after_id is not None:
+        await dependents.attach(work, bell, job, before)
     # Also where the job itself is not due: new documents are looked at.
     work.after_commit(lambda: bell.ring(job.id))
     return job
+
+
+async def create_child(
+    work: Work, bell: Doorbell, *, parent: Job, request: JobRequest
+) -> tuple[Job, UUID | None]:
+    """Make a job of a rule of a conditional job; it counts against no limit, as its parent did.
+
+    A child that comes after another one waits for it; the first one may have to be given documents
+    yet. Returned with it is the id of a document that is gone, None where all are there.
+    """
+    found = await _existing(work, parent.application_id, request.documents)
+    ids = {document.id for document in found}
+    gone = next((each.id for each in request.documents if each.id not in ids), None)
+    request = replace(request, documents=[each for each in request.documents if each.id in ids])
+    application = await limits.number(work, parent.application_id)
+    job = _row(request, application, parent.submitter_id)
+    job.parent_id = parent.id
+    job.waits_for_job = request.execute_after_id is not None
+    message = f"The job was made by {parent.name!r} ({parent.id})."
+    await _store(work, bell, job, request, found, message=message)
+    _ring_if_due(work, bell, job)
+    return job, gone
 
 
 async def add_data(
@@ -108,7 +135,7 @@ async def add_data(
         InvalidInput: no document, too many, or one that the job has already.
     """
     check_some(len(documents), "data")
-    found = await _documents(work, caller, documents)
+    found = await _documents(work, caller.application_id, documents)
     job = await find(work, caller=caller, job_id=job_id)
     if job.status is not JobStatus.NEW:
         raise JobStarted(job.id)
@@ -142,11 +169,16 @@ async def start(work: Work, bell: Doorbell, *, caller: Caller, job_id: UUID) -> 
         JobStarted: it is a draft no more.
         InvalidInput: it has no data.
     """
+    seen = await work.session.get(Job, job_id)
+    before_id = None if seen is None else seen.execute_after_id
+    # First the other job, then this one: so goes the order of locks.
+    before = None if before_id is None else await dependents.found(work, before_id)
     job = await find(work, caller=caller, job_id=job_id)
     if job.status is not JobStatus.NEW:
         raise JobStarted(job.id)
-    count = select(func.count()).where(JobDocument.job_id == job_id)
-    check_some((await work.session.exec(count)).one(), "id")
+    if before_id is None:
+        count = select(func.count()).where(JobDocument.job_id == job_id)
+        check_some((await work.session.exec(count)).one(), "id")
     moment = now()
     started = await events.move(
         work,
@@ -160,8 +192,9 @@ async def start(work: Work, bell: Doorbell, *, caller: Caller, job_id: UUID) -> 
     )
     if started is None:
         raise JobStarted(job.id)
-    if not started.waits_for_data:
-        work.after_commit(lambda: bell.ring(job_id))
+    if started.execute_after_id is not None:
+        await dependents.attach(work, bell, started, before)
+    _ring_if_due(work, bell, started)
     return started
 
 
@@ -187,7 +220,40 @@ def check_count(documents: int, loc: str = "documentIds") -> None:
         raise InvalidInput(FieldError((loc,), message, "too_long"))
 
 
-def _row(request: JobRequest, application: Application, caller: Caller) -> Job:
+async def _before(work: Work, caller: Caller, request: JobRequest) -> Job | None:
+    """Return the job that the new one is to come after, held."""
+    if request.execute_after_id is None:
+        return None
+    before = await dependents.prerequisite(work, caller=caller, job_id=request.execute_after_id)
+    if request.start and not request.documents:
+        dependents.check_supply(before, tag=request.input_tag)
+    return before
+
+
+async def _store(
+    work: Work,
+    bell: Doorbell,
+    job: Job,
+    request: JobRequest,
+    found: Sequence[Document],
+    *,
+    message: str,
+) -> None:
+    job.total_size = sum(document.size or 0 for document in found)
+    job.waits_for_data = any(document.status is DocumentStatus.NEW for document in found)
+    work.session.add(job)
+    await work.session.flush()
+    await _add(work, job.id, request.documents, position=0)
+    await events.first(work, bell, job, message=message)
+
+
+def _ring_if_due(work: Work, bell: Doorbell, job: Job) -> None:
+    job_id = job.id
+    if job.status is JobStatus.PENDING and not (job.waits_for_data or job.waits_for_job):
+        work.after_commit(lambda: bell.ring(job_id))
+
+
+def _row(request: JobRequest, application: Application, submitter_id: UUID | None) -> Job:
     moment = now()
     type = type_of(request.task)
     wait = request.queue_timeout
@@ -211,7 +277,11 @@ def _row(request: JobRequest, application: Application, caller: Caller) -> Job:
         queue_timeout_seconds=waits,
         timeout_seconds=round(request.timeout.total_seconds()),
         ttl_seconds=round(request.ttl.total_seconds()),
-        submitter_id=caller.api_key_id,
+        execute_after_id=request.execute_after_id,
+        input_tag=request.input_tag,
+        output_tags=list(request.output_tags),
+        page_slice=request.page_slice,
+        submitter_id=submitter_id,
         submitter_ip=request.submitter_ip,
         created_at=moment,
     )
@@ -237,20 +307,31 @@ async def _add(
     await work.session.flush()
 
 
-async def _documents(work: Work, caller: Caller, given: Sequence[GivenDocument]) -> list[Document]:
+async def _documents(
+    work: Work, application_id: UUID, given: Sequence[GivenDocument]
+) -> list[Document]:
     check_count(len(given))
     ids = [each.id for each in given]
     if len(set(ids)) < len(ids):
         raise _twice("documentIds")
-    statement = select(Document).where(
-        col(Document.id).in_(ids), Document.application_id == caller.application_id
-    )
-    # Locked: a deletion of a document and a new job on it must not miss each other.
-    found = {row.id: row for row in await work.session.exec(statement.with_for_update(read=True))}
+    found = {row.id: row for row in await _existing(work, application_id, given)}
     for id in ids:
-        if id not in found or found[id].status is DocumentStatus.CANCELED:
+        if id not in found:
             raise NotFound("document", str(id))
     return [found[id] for id in ids]
+
+
+async def _existing(
+    work: Work, application_id: UUID, given: Sequence[GivenDocument]
+) -> Sequence[Document]:
+    """Return those of the documents that are there, locked."""
+    # A deletion of a document and a new job on it must not miss each other.
+    statement = select(Document).where(
+        col(Document.id).in_([each.id for each in given]),
+        Document.application_id == application_id,
+        col(Document.status) != DocumentStatus.CANCELED,
+    )
+    return (await work.session.exec(statement.with_for_update(read=True))).all()
 
 
 def _twice(loc: str) -> InvalidInput:

@@ -17,7 +17,7 @@ from app.db.work import Work
 from app.documents import commands as documents
 from app.documents.models import Document, DocumentStatus
 from app.documents.store import Store
-from app.jobs import attachments, commands, events, production
+from app.jobs import attachments, commands, dependents, events, families, production
 from app.jobs.models import Job, JobDocument
 from app.jobs.queue import Doorbell
 from app.jobs.states import JobStatus
@@ -43,8 +43,8 @@ async def delete(
         NotFound: there is no such job.
     """
     await _hold_uploads(work, job_id)
-    job = await commands.find(work, caller=caller, job_id=job_id)
-    return await _remove(work, bell, job, store=store)
+    job, children = await commands.find_family(work, caller=caller, job_id=job_id)
+    return await _remove(work, bell, job, children, store=store)
 
 
 async def expire(work: Work, bell: Doorbell, job_id: UUID, *, store: Store) -> None:
@@ -53,14 +53,15 @@ async def expire(work: Work, bell: Doorbell, job_id: UUID, *, store: Store) -> N
         Job, job_id, with_for_update={"skip_locked": True}, populate_existing=True
     )
     if job is not None and job.expires_at is not None and job.expires_at < now():
-        await _remove(work, bell, job, store=store)
+        await _remove(work, bell, job, await families.children_of(work, job_id), store=store)
 
 
-async def _remove(work: Work, bell: Doorbell, job: Job, *, store: Store) -> Deleted:
-    canceled = await commands.stop(work, bell, job.id)
-    jobs = [job, *await _descendants(work, job.id)]
-    for child in jobs[1:]:
-        await commands.stop(work, bell, child.id)
+async def _remove(
+    work: Work, bell: Doorbell, job: Job, children: Sequence[Job], *, store: Store
+) -> Deleted:
+    canceled = await commands.stop(work, bell, job.id, children=children)
+    jobs = [job, *children]
+    await dependents.deleted(work, bell, jobs)
     gone = Deleted(
         job.status, canceled_first=canceled is not None, job_ids=[each.id for each in jobs]
     )
@@ -88,17 +89,6 @@ async def _hold_uploads(work: Work, job_id: UUID) -> None:
         col(Document.id).in_(owned), col(Document.status) == DocumentStatus.NEW
     )
     await work.session.exec(coming.order_by(col(Document.id)).with_for_update())
-
-
-async def _descendants(work: Work, job_id: UUID) -> list[Job]:
-    found: list[Job] = []
-    above = [job_id]
-    while above:
-        statement = select(Job).where(col(Job.parent_id).in_(above)).order_by(col(Job.id))
-        children = (await work.session.exec(statement.with_for_update())).all()
-        found += children
-        above = [child.id for child in children]
-    return found
 
 
 async def _documents_of(work: Work, job_ids: Sequence[UUID]) -> Sequence[Document]:

@@ -6,7 +6,7 @@ log of a job that has ended: no end of a job is without it.
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -29,6 +29,8 @@ logger = logging.getLogger(__name__)
 
 CURSOR_KEYS = 5
 """Job, number in the job; transaction, id and time, which the feed over all jobs reads."""
+AT_ONCE = 500
+"""Jobs that one statement changes: each is a parameter of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,24 +71,55 @@ async def move(
 ) -> Job | None:
     """Move a job to another state and log it; return the job as it is then.
 
+    A job that has ended takes along what depends on it: in this transaction, with its events.
+
     None: the table of moves does not allow it any more (somebody else was faster), or the
     attempt is another one. Nothing has changed then. The end of a job is the end of its secrets.
     """
     conditions = [col(Job.id) == job_id, col(Job.status).in_(sources(to))]
-    values["status"] = to
-    if to in FINISHED:
-        values["finished_at"] = now()
-    if to is not JobStatus.PROCESSING:
-        values |= {"lease_until": None, "worker_id": None}
-    job = await _write(work, bell, conditions, fence, note, values)
+    job = await _write(work, bell, conditions, fence, note, values | _of_move(to))
     if job is None:
         return None
     work.after_commit(partial(_log, job_id, to))
     if to in FINISHED:
-        await log.attach(work, job)
-        await retention.keep(work, [job])
-        await given.wipe(work, job)
+        from app.jobs import dependents  # noqa: PLC0415 - they move jobs and follow their moves
+
+        await _close(work, [job])
+        await dependents.ended(work, bell, job)
     return job
+
+
+async def move_together(
+    work: Work,
+    bell: Doorbell,
+    notes: Mapping[UUID, Note],
+    *,
+    to: JobStatus,
+    **values: Any,  # noqa: ANN401 - columns of Job
+) -> list[Job]:
+    """Move many jobs to another state and log each; return those that moved, oldest first.
+
+    Nothing else is done: what depends on them is up to the caller.
+    """
+    conditions = [col(Job.status).in_(sources(to))]
+    moved = await _write_together(work, bell, conditions, notes, values | _of_move(to))
+    for job in moved:
+        work.after_commit(partial(_log, job.id, to))
+    if to in FINISHED:
+        await _close(work, moved)
+    return moved
+
+
+async def change_together(
+    work: Work,
+    bell: Doorbell,
+    notes: Mapping[UUID, Note],
+    *,
+    status: JobStatus,
+    **values: Any,  # noqa: ANN401 - columns of Job
+) -> list[Job]:
+    """Change columns of many jobs and log each; return those that are in this status."""
+    return await _write_together(work, bell, [col(Job.status) == status], notes, values)
 
 
 async def first(work: Work, bell: Doorbell, job: Job, *, message: str) -> None:
@@ -166,6 +199,22 @@ def cursor_seq(value: str, *, job_id: UUID) -> int:
     return pages.number(seq)
 
 
+async def _close(work: Work, jobs: Sequence[Job]) -> None:
+    """Do what every end of a job owes to itself."""
+    await log.attach(work, jobs)
+    await retention.keep(work, jobs)
+    await given.wipe(work, jobs)
+
+
+def _of_move(to: JobStatus) -> dict[str, Any]:
+    values: dict[str, Any] = {"status": to}
+    if to in FINISHED:
+        values["finished_at"] = now()
+    if to is not JobStatus.PROCESSING:
+        values |= {"lease_until": None, "worker_id": None}
+    return values
+
+
 async def _write(  # noqa: PLR0917
     work: Work,
     bell: Doorbell,
@@ -195,6 +244,32 @@ async def _write(  # noqa: PLR0917
 async def _log(job_id: UUID, status: JobStatus) -> None:
     with logs.about(job_id=str(job_id)):
         logger.info("job %s is %s", job_id, status)
+
+
+async def _write_together(
+    work: Work,
+    bell: Doorbell,
+    conditions: list[Any],
+    notes: Mapping[UUID, Note],
+    values: dict[str, Any],
+) -> list[Job]:
+    written: list[Job] = []
+    ids = list(notes)
+    for place in range(0, len(ids), AT_ONCE):
+        statement = (
+            update(Job)
+            .where(col(Job.id).in_(ids[place : place + AT_ONCE]), *conditions)
+            .values(**values, event_seq=Job.event_seq + 1, updated_at=now())
+            .returning(Job)
+            .execution_options(synchronize_session=False, populate_existing=True)
+        )
+        written += (await work.session.exec(statement)).scalars()
+    written.sort(key=lambda job: job.number)
+    for job in written:
+        work.session.add(_event(job, notes[job.id]))
+        work.after_commit(partial(bell.publish, job.id))
+    await work.session.flush()
+    return written
 
 
 def _event(job: Job, note: Note) -> JobEvent:

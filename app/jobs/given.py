@@ -86,19 +86,36 @@ def were_wiped(options: Iterable[Kept]) -> bool:
     return any("wiped" in option for option in options)
 
 
-async def wipe(work: Work, job: Job) -> None:
-    """Forget the secrets of a job that has ended, and those of its documents."""
-    if _are_sealed(job.options):
-        job.options = _wiped(job.options)
-    for row in await work.session.exec(_with_secrets(job.id)):
+async def wipe(work: Work, jobs: Sequence[Job]) -> None:
+    """Forget the secrets of jobs that have ended, of their documents and of their rules."""
+    for job in jobs:
+        if _are_sealed(job.options):
+            job.options = _wiped(job.options)
+        if job.rules:
+            job.rules = [
+                {**rule, "requests": _without_secrets(rule["requests"])} for rule in job.rules
+            ]
+    for row in await work.session.exec(_with_secrets([job.id for job in jobs])):
         row.options = _wiped(row.options)
     await work.session.flush()
 
 
-def _with_secrets(job_id: UUID) -> Any:  # noqa: ANN401 - a select of rows; its type would say less
+def _without_secrets(value: Any) -> Any:  # noqa: ANN401 - any JSON
+    """Return the same value, with every option in it that is sealed wiped."""
+    if isinstance(value, list):
+        return [_without_secrets(each) for each in value]
+    if isinstance(value, dict):
+        if value.keys() == {"name", "sealed"}:
+            return _wiped([value])[0]
+        return {name: _without_secrets(each) for name, each in value.items()}
+    return value
+
+
+def _with_secrets(job_ids: Sequence[UUID]) -> Any:  # noqa: ANN401 - a select of rows; its type would say less
     # By their text: a job may have a thousand documents, and hardly one has a password of its own.
     return select(JobDocument).where(
-        JobDocument.job_id == job_id, cast(col(JobDocument.options), String).contains('"sealed"')
+        col(JobDocument.job_id).in_(job_ids),
+        cast(col(JobDocument.options), String).contains('"sealed"'),
     )
 
 

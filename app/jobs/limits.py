@@ -23,6 +23,16 @@ async def admit(work: Work, application_id: UUID) -> Application:
     Raises:
         TooManyJobs: the application has no room for another open job.
     """
+    application = await number(work, application_id)
+    open_jobs = await queries.open_jobs(work.session, [application_id])
+    if open_jobs[application_id] >= application.max_open_jobs:
+        seconds = await retry_after_seconds(work.session, application_id)
+        raise TooManyJobs(limit=application.max_open_jobs, retry_after_seconds=seconds)
+    return application
+
+
+async def number(work: Work, application_id: UUID) -> Application:
+    """Count one job more; who makes one holds its application until the commit."""
     statement = (
         update(Application)
         .where(col(Application.id) == application_id)
@@ -31,10 +41,6 @@ async def admit(work: Work, application_id: UUID) -> Application:
         .execution_options(synchronize_session=False, populate_existing=True)
     )
     application: Application = (await work.session.exec(statement)).scalar_one()
-    open_jobs = await queries.open_jobs(work.session, [application_id])
-    if open_jobs[application_id] >= application.max_open_jobs:
-        seconds = await retry_after_seconds(work.session, application_id)
-        raise TooManyJobs(limit=application.max_open_jobs, retry_after_seconds=seconds)
     return application
 
 

@@ -41,19 +41,24 @@ class Line(NamedTuple):
     filename: str | None
 
 
-async def attach(work: Work, job: Job) -> None:
-    """Give a job that has just ended its log as an attachment; its last event is the last line."""
-    text = await whole(work.session, job.id)
-    work.session.add(
-        Attachment(
-            job_id=job.id,
-            type=AttachmentType.LOG,
-            filename=f"job-{job.number}.log",
-            mime_type=MEDIA_TYPE,
-            size=len(text),
-            sha256=sha256(text).hexdigest(),
+async def attach(work: Work, jobs: Sequence[Job]) -> None:
+    """Give jobs that have just ended their logs as attachments; the last event is the last line."""
+    lines: dict[UUID, list[Line]] = {job.id: [] for job in jobs}
+    statement = _lines(col(JobEvent.job_id)).where(col(JobEvent.job_id).in_(list(lines)))
+    for row in await work.session.exec(statement.order_by(col(JobEvent.seq))):
+        lines[row.job_id].append(Line(*row[: len(Line._fields)]))
+    for job in jobs:
+        text = _text(lines[job.id])
+        work.session.add(
+            Attachment(
+                job_id=job.id,
+                type=AttachmentType.LOG,
+                filename=f"job-{job.number}.log",
+                mime_type=MEDIA_TYPE,
+                size=len(text),
+                sha256=sha256(text).hexdigest(),
+            )
         )
-    )
     await work.session.flush()
 
 

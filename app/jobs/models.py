@@ -16,7 +16,16 @@ from sqlalchemy import (
 from sqlmodel import Field, SQLModel
 
 from app.clock import now
-from app.db.columns import BigId, JsonValue, Word, folded, index_of_known, new_id, words
+from app.db.columns import (
+    BigId,
+    JsonValue,
+    OrderedJson,
+    Word,
+    folded,
+    index_of_known,
+    new_id,
+    words,
+)
 from app.errors import ErrorCode
 from app.jobs.states import FINISHED, JobStatus
 from app.jobs.types import (
@@ -112,11 +121,12 @@ class Job(SQLModel, table=True):
     execute_after_id: UUID | None = None
     parent_id: UUID | None = None
     retry_of_id: UUID | None = None
-    rules: list[dict[str, Any]] | None = Field(default=None, sa_type=JsonValue)
+    # CONDITIONAL only, as jobs.conditionals writes them; the order of keys is part of a condition.
+    rules: list[dict[str, Any]] | None = Field(default=None, sa_type=OrderedJson)
     input_tag: str | None = Field(default=None, max_length=100)
     output_tags: list[str] = Field(default_factory=list, sa_type=JsonValue)
     page_slice: str | None = Field(default=None, max_length=255)
-    result: dict[str, Any] | list[Any] | None = Field(default=None, sa_type=JsonValue)
+    result: dict[str, Any] | list[Any] | None = Field(default=None, sa_type=OrderedJson)
     priority: int = Field(default=JobPriority.NORMAL)
     progress: int = 0
     pages_done: int = 0

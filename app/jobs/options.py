@@ -207,7 +207,7 @@ def task_of(type: JobType, value: dict[str, Any]) -> Task:
 
 def shown(task: Task) -> dict[str, Any]:
     """Return the options of a task as callers see them: by their names in the schema."""
-    value: dict[str, Any] = _camel_keys(to_json(task))
+    value: dict[str, Any] = camel_keys(to_json(task))
     return value
 
 
@@ -224,11 +224,12 @@ def _read(kind: Any, value: Any) -> Any:  # noqa: ANN401 - any annotation of a f
     return kind(value) if issubclass(kind, Enum) else value
 
 
-def _camel_keys(value: Any) -> Any:  # noqa: ANN401 - any JSON
+def camel_keys(value: Any) -> Any:  # noqa: ANN401 - any JSON
+    """Return a JSON value with its names as the schema writes them."""
     if isinstance(value, dict):
-        return {_camel(name): _camel_keys(each) for name, each in value.items()}
+        return {_camel(name): camel_keys(each) for name, each in value.items()}
     if isinstance(value, list | tuple):
-        return [_camel_keys(each) for each in value]
+        return [camel_keys(each) for each in value]
     return value
 
 

@@ -188,7 +188,21 @@ async def fail(work: Work, bell: Doorbell, run: Run, failure: Failure) -> None:
     for document in run.documents:
         if document.status in OPEN:
             await end_document(work, bell, run, document, failure)
-    await finish(work, bell, run)
+    if run.type is JobType.CONDITIONAL:
+        await _fail_without_documents(work, bell, run, failure)
+    else:
+        await finish(work, bell, run)
+
+
+async def _fail_without_documents(work: Work, bell: Doorbell, run: Run, failure: Failure) -> None:
+    values: dict[str, Any] = {
+        "message": None,
+        "outcome": JobOutcome.ERROR,
+        "error_code": failure.code,
+        "error_message": failure.message,
+    }
+    note = Note(EventKind.STATUS, failure.message, Severity.ERROR)
+    await runs.leave(work, bell, run, JobStatus.FAILED, note, values)
 
 
 async def try_again(

@@ -4,11 +4,13 @@ A job is kept for its ttlSeconds from its end. A document is kept for its own ti
 job uses it; when a job ends, the times of its documents are put off to its own.
 """
 
+from collections import defaultdict
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, union
+from sqlalchemy.orm import aliased
 from sqlmodel import col, exists, select, update
 
 from app.clock import now
@@ -17,6 +19,7 @@ from app.documents import commands as documents
 from app.documents.models import Document, DocumentStatus
 from app.documents.store import Store
 from app.jobs.models import Job, JobDocument
+from app.jobs.states import OPEN
 
 AT_ONCE = 100
 """What one step of the sweep takes up at most."""
@@ -24,26 +27,25 @@ AT_ONCE = 100
 
 async def keep(work: Work, jobs: Sequence[Job]) -> None:
     """Say until when jobs that have just ended are kept, and their documents with them."""
+    ends: dict[datetime, list[UUID]] = defaultdict(list)
     for job in jobs:
-        if job.finished_at is None:
-            continue
-        job.expires_at = job.finished_at + timedelta(seconds=job.ttl_seconds)
-        used = select(col(JobDocument.document_id)).where(JobDocument.job_id == job.id)
-        made = select(col(Document.id)).where(Document.produced_by_id == job.id)
+        if job.finished_at is not None:
+            job.expires_at = job.finished_at + timedelta(seconds=job.ttl_seconds)
+            ends[job.expires_at].append(job.id)
+    for expires_at, ids in ends.items():
+        used = select(col(JobDocument.document_id)).where(col(JobDocument.job_id).in_(ids))
+        made = select(col(Document.id)).where(col(Document.produced_by_id).in_(ids))
         # Those that somebody holds are left: whoever makes a new job on a document holds it, and
         # may wait for this job in turn. That is safe, since what a job uses is never removed.
         sooner = (
             select(Document.id)
-            .where(
-                col(Document.id).in_(union(used, made)),
-                col(Document.expires_at) < job.expires_at,
-            )
+            .where(col(Document.id).in_(union(used, made)), col(Document.expires_at) < expires_at)
             .with_for_update(skip_locked=True)
         )
         await work.session.exec(
             update(Document)
             .where(col(Document.id).in_(sooner))
-            .values(expires_at=job.expires_at)
+            .values(expires_at=expires_at)
             .execution_options(synchronize_session=False)
         )
     await work.session.flush()
@@ -51,7 +53,10 @@ async def keep(work: Work, jobs: Sequence[Job]) -> None:
 
 async def expired_jobs(session: ReadSession) -> Sequence[UUID]:
     """Return the ids of jobs whose time is over, oldest first, AT_ONCE at most."""
-    statement = select(Job.id).where(col(Job.expires_at) < now())
+    parent = aliased(Job)
+    # The conditional job that a child belongs to has yet to look at what came of it.
+    needed = exists().where(col(parent.id) == col(Job.parent_id), col(parent.status).in_(OPEN))
+    statement = select(Job.id).where(col(Job.expires_at) < now(), ~needed)
     return (await session.exec(statement.order_by(col(Job.expires_at)).limit(AT_ONCE))).all()
 
 

@@ -52,6 +52,12 @@ class Verdict:
     clauses: tuple[Clause, ...]
 
 
+def to_json(clause: Clause) -> dict[str, Any]:
+    """Return a clause as a JSON value."""
+    # Not by asdict, which would copy what was seen all the way down.
+    return {name: getattr(clause, name) for name in clause.__slots__}
+
+
 def judge(conditions: tuple[Condition, ...], document: Any) -> Verdict:  # noqa: ANN401 - any JSON value
     """Hold conditions against a JSON value; all of them must hold.
 

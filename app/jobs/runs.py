@@ -100,9 +100,10 @@ async def extend(work: Work, run: Run, *, lease: timedelta) -> None:
     Raises:
         RunLost: the job is no longer this run's.
     """
+    # Not where it was let go meanwhile, as a conditional job is while its children run.
     statement = (
         update(Job)
-        .where(*_fence(run))
+        .where(*_fence(run), col(Job.lease_until).is_not(None))
         .values(lease_until=now() + lease)
         .execution_options(synchronize_session=False)
     )

@@ -10,6 +10,7 @@ class JobType(StrEnum):
     PREDICT = "PREDICT"
     PDF_IMAGES = "PDF_IMAGES"
     TRANSFORM = "TRANSFORM"
+    CONDITIONAL = "CONDITIONAL"
 
 
 class JobOutcome(StrEnum):

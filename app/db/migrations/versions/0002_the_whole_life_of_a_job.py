@@ -15,6 +15,7 @@ depends_on = None
 JSON_VALUE = sa.JSON(none_as_null=True).with_variant(
     postgresql.JSONB(none_as_null=True), "postgresql"
 )
+ORDERED_JSON = sa.JSON(none_as_null=True)
 NO_LIST = sa.text("'[]'")
 NO = sa.text("false")
 NOTHING = sa.text("''")
@@ -38,7 +39,7 @@ def columns() -> dict[str, tuple[sa.Column[object], ...]]:
             sa.Column("execute_after_id", sa.Uuid(), nullable=True),
             sa.Column("parent_id", sa.Uuid(), nullable=True),
             sa.Column("retry_of_id", sa.Uuid(), nullable=True),
-            sa.Column("rules", JSON_VALUE, nullable=True),
+            sa.Column("rules", ORDERED_JSON, nullable=True),
             sa.Column("input_tag", sa.String(length=100), nullable=True),
             sa.Column("output_tags", JSON_VALUE, nullable=False, server_default=NO_LIST),
             sa.Column("page_slice", sa.String(length=255), nullable=True),
@@ -159,9 +160,17 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("application_id", name=op.f("pk_turn")),
     )
+    retype_result("json")
+
+
+def retype_result(kind: str) -> None:
+    # Conditions look at the order of keys, which only PostgreSQL's json keeps.
+    if op.get_bind().dialect.name == "postgresql":
+        op.execute(f"ALTER TABLE job ALTER COLUMN result TYPE {kind} USING result::{kind}")
 
 
 def downgrade() -> None:
+    retype_result("jsonb")
     op.drop_table("turn")
     op.drop_index("ix_job_turn", "job")
     op.drop_index("ix_job_lease", "job")

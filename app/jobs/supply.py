@@ -1,0 +1,136 @@
+"""The documents that a job gets from another one, where none were named for it."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+from sqlalchemy import insert
+from sqlmodel import col, select
+
+from app.db.work import Work
+from app.documents.models import Document, DocumentStatus
+from app.jobs.models import Job, JobDocument
+from app.jobs.page_slices import PageSlice
+from app.jobs.states import JobStatus
+from app.jobs.types import JobType
+
+PRODUCES_NOTHING = frozenset({"SEGMENT", "PREDICT"})
+"""Types whose result is no document."""
+
+
+@dataclass(frozen=True, slots=True)
+class Demand:
+    """What a job wants of the job before it.
+
+    before_id: the job whose products it takes. tag: None for the products themselves; else what is
+    taken are the documents with this tag that were made of the documents of `origin_id`.
+    """
+
+    before_id: UUID
+    origin_id: UUID
+    tag: str | None
+    page_slice: str | None
+
+
+def produces_documents(type: JobType) -> bool:
+    """Return whether what comes of such a job are documents."""
+    return type not in PRODUCES_NOTHING
+
+
+async def demand_of(work: Work, job: Job) -> Demand:
+    """Return what a job without documents of its own wants of those it comes after."""
+    parent = None if job.parent_id is None else await work.session.get(Job, job.parent_id)
+    origin_id = job.execute_after_id if parent is None else parent.execute_after_id
+    before_id = job.execute_after_id or origin_id
+    if before_id is None or origin_id is None:
+        raise ValueError("it comes after no job")
+    return Demand(before_id, origin_id, job.input_tag, job.page_slice)
+
+
+async def supply(work: Work, demand: Demand) -> list[Document]:
+    """Return the documents that meet a demand, in their order, locked against deletion.
+
+    A conditional job stands for its children. Of pictures and the like, of which each is a page of
+    one document, the pages that `page_slice` means are taken; what has pages of its own is whole
+    here, and its pages are chosen when it is worked on.
+    """
+    if demand.tag is None:
+        made = col(Document.produced_by_id).in_(_family(demand.before_id))
+        order = await _positions(work, demand.before_id)
+    else:
+        order = await _positions(work, demand.origin_id)
+        made = col(Document.original_id).in_(list(order))
+    statement = (
+        select(Document)
+        .where(made, col(Document.status) == DocumentStatus.PROCESSED)
+        .order_by(col(Document.id))
+        .with_for_update(read=True)
+    )
+    found = [
+        document
+        for document in await work.session.exec(statement)
+        if demand.tag is None or demand.tag in document.tags
+    ]
+    last = len(order)
+    found.sort(key=lambda each: (order.get(each.original_id, last), each.page or 0, each.id))
+    return (
+        found if demand.page_slice is None else _sliced(found, PageSlice.parse(demand.page_slice))
+    )
+
+
+async def give(work: Work, job_ids: Sequence[UUID], documents: Sequence[Document]) -> None:
+    """Make these the documents of jobs that have none."""
+    rows = [
+        {
+            "job_id": job_id,
+            "document_id": document.id,
+            "position": place,
+            "owned": False,
+            "status": JobStatus.PENDING,
+            "pages_done": 0,
+            "segment_count": 0,
+            "issues": [],
+            "options": [],
+        }
+        for job_id in job_ids
+        for place, document in enumerate(documents)
+    ]
+    if rows:
+        await work.session.exec(insert(JobDocument), params=rows)
+
+
+def _family(job_id: UUID) -> Sequence[UUID]:
+    children = select(Job.id).where(Job.parent_id == job_id)
+    return children.union(select(Job.id).where(Job.id == job_id))  # type: ignore[return-value]
+
+
+async def _positions(work: Work, job_id: UUID) -> dict[UUID | None, int]:
+    """Return the documents of a job, or of its children, with their places."""
+    statement = (
+        select(JobDocument.document_id)
+        .where(col(JobDocument.job_id).in_(_family(job_id)))
+        .order_by(col(JobDocument.job_id), col(JobDocument.position))
+    )
+    found = dict.fromkeys(await work.session.exec(statement))
+    return {document_id: place for place, document_id in enumerate(found)}
+
+
+def _sliced(documents: list[Document], pages: PageSlice) -> list[Document]:
+    """Keep of the documents that are pages of one original those that are meant."""
+    groups: dict[UUID, list[Document]] = defaultdict(list)
+    for document in documents:
+        if is_page(document):
+            groups[document.original_id].append(document)  # type: ignore[index]
+    kept = {
+        group[place].id
+        for group in groups.values()
+        for places in pages.of(len(group))
+        for place in places
+    }
+    return [each for each in documents if not is_page(each) or each.id in kept]
+
+
+def is_page(document: Document) -> bool:
+    """Return whether a document is one page of another one, as a picture of it is."""
+    return document.page is not None and document.original_id is not None
