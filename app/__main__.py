@@ -66,7 +66,7 @@ def up(arguments: argparse.Namespace) -> None:
     load("embedded.service").up(
         settings(arguments),
         ready_file=arguments.ready_file,
-        show_first_key=arguments.show_first_key,
+        attended=arguments.attended,
     )
 
 
@@ -121,6 +121,10 @@ def create_key(arguments: argparse.Namespace) -> None:
     )
 
 
+def explorer(arguments: argparse.Namespace) -> None:
+    load("cli.upkeep").show_explorer(settings(arguments))
+
+
 def doctor(arguments: argparse.Namespace) -> int:
     return int(load("cli.doctor").examine(settings(arguments)))
 
@@ -148,6 +152,7 @@ def parser() -> argparse.ArgumentParser:
     add(commands, "migrate", migrate, "bring the database up to date", folder)
     add(commands, "schema", schema, "print the GraphQL schema")
     add_key(commands, folder)
+    add(commands, "explorer", explorer, "print a link that opens the explorer, signed in", folder)
     add(commands, "doctor", doctor, "say what works on this machine and what does not", folder)
     return root
 
@@ -176,10 +181,8 @@ def add_up(commands: "Commands", *parents: argparse.ArgumentParser) -> None:
         metavar="PATH",
         help="gets address and key as JSON once the service answers; removed at the end",
     )
-    # For `docyard run`, which nobody watches start: the key would be shown to nobody.
-    made.add_argument(
-        "--no-first-key", dest="show_first_key", action="store_false", help=argparse.SUPPRESS
-    )
+    # For `docyard run`, which nobody watches start: secrets would be printed into its log.
+    made.add_argument("--unattended", dest="attended", action="store_false", help=argparse.SUPPRESS)
 
 
 def add_run(commands: "Commands", *parents: argparse.ArgumentParser) -> None:

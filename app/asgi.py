@@ -11,6 +11,7 @@ from starlette.routing import Route, WebSocketRoute
 
 from app.accounts.caller import Caller, authenticate, revoked
 from app.api.context import MakeContext, Services
+from app.api.explorer import explorer_routes
 from app.api.extensions import QueryRules
 from app.api.live import Live
 from app.api.observation import Observation
@@ -63,6 +64,7 @@ def create_app(settings: Settings) -> Starlette:
             Route("/graphql", graphql),
             WebSocketRoute("/graphql", graphql),
             *routes(services),
+            *explorer_routes(services),
         ],
         middleware=[
             Middleware(Observation),

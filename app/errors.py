@@ -374,6 +374,17 @@ class InvalidLink(AppError):
         super().__init__("This link has expired or was changed. Ask the API for a new one.")
 
 
+class SignInRefused(AppError):
+    code = "SIGN_IN_REFUSED"
+    title = "Sign-in refused"
+    status = 403
+    meaning = "The code of a sign-in link was used already, has expired, or is not one of ours."
+    what_to_do = "Run `docyard explorer` for a new link."
+
+    def __init__(self) -> None:
+        super().__init__("This sign-in link was used already or has expired.")
+
+
 def refusals() -> list[type[AppError]]:
     """Return every kind of refusal that has a code of its own, in the order of this module."""
     kinds: list[type[AppError]] = []

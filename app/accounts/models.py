@@ -53,3 +53,13 @@ class ApiKey(SQLModel, table=True):
     last_used_at: datetime | None = None
     expires_at: datetime | None = None
     revoked_at: datetime | None = None
+
+
+class SignInCode(SQLModel, table=True):
+    """A code that signs one browser in, once; only its hash is kept."""
+
+    __tablename__ = "sign_in_code"
+
+    code_hash: str = Field(max_length=64, primary_key=True)
+    application_id: UUID = Field(foreign_key="application.id", index=True, ondelete="CASCADE")
+    expires_at: datetime

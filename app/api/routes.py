@@ -2,9 +2,10 @@
 
 import asyncio
 import io
+import os
 import re
 import tarfile
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from functools import lru_cache, partial
 from importlib import metadata
 from pathlib import Path
@@ -45,7 +46,8 @@ FILE_HEADERS = {
     "Cache-Control": "private, no-transform",
 }
 SOURCE = Path(__file__).parent.parent.parent
-SOURCE_SUFFIXES = {".py", ".mako"}
+SOURCE_SUFFIXES = {".py", ".mako", ".js", ".jsx", ".css", ".html", ".svg", ".json"}
+MADE = {"dist", "node_modules", "__pycache__"}
 
 
 def routes(services: Services) -> list[Route]:
@@ -64,16 +66,16 @@ def routes(services: Services) -> list[Route]:
         return await health.metrics(services, request)
 
     return [
-        Route("/uploads/{id}", _problems(put_upload), methods=["PUT"]),
-        Route("/files/{id}", _problems(get_file), methods=["GET"]),
+        Route("/uploads/{id}", problems(put_upload), methods=["PUT"]),
+        Route("/files/{id}", problems(get_file), methods=["GET"]),
         Route("/livez", health.livez, methods=["GET"]),
         Route("/readyz", readyz, methods=["GET"]),
-        Route("/metrics", _problems(metrics), methods=["GET"]),
+        Route("/metrics", problems(metrics), methods=["GET"]),
         Route("/source", _source, methods=["GET"]),
     ]
 
 
-def _problems(endpoint: Callable[[Request], Any]) -> Callable[[Request], Any]:
+def problems(endpoint: Callable[[Request], Any]) -> Callable[[Request], Any]:
     """Answer refusals as application/problem+json (RFC 9457)."""
 
     async def answer(request: Request) -> Response:
@@ -270,13 +272,27 @@ def _source_archive() -> bytes:
     """Pack the very code that runs, which the licence says users must be offered."""
     target = io.BytesIO()
     with tarfile.open(fileobj=target, mode="w:gz") as archive:
-        for package in ("app", "workers"):
-            for path in sorted((SOURCE / package).rglob("*")):
-                if path.suffix in SOURCE_SUFFIXES:
-                    archive.add(path, f"docyard/{path.relative_to(SOURCE)}", recursive=False)
-        for name, file in (("LICENSE", "licenses/LICENSE"), ("PKG-INFO", "METADATA")):
-            content = (metadata.distribution("docyard").read_text(file) or "").encode()
+        for path in _source_files():
+            archive.add(path, f"docyard/{path.relative_to(SOURCE)}", recursive=False)
+        for name, content in _texts_beside():
             entry = tarfile.TarInfo(f"docyard/{name}")
             entry.size = len(content)
             archive.addfile(entry, io.BytesIO(content))
     return target.getvalue()
+
+
+def _texts_beside() -> Iterator[tuple[str, bytes]]:
+    """Give what the source is built with and read by, which installing keeps beside the code."""
+    about = metadata.distribution("docyard")
+    yield "LICENSE", (about.read_text("licenses/LICENSE") or "").encode()
+    yield "pyproject.toml", (about.read_text("extra_metadata/pyproject.toml") or "").encode()
+    yield "README.md", str(about.metadata.json["description"]).encode()
+
+
+def _source_files() -> Iterator[Path]:
+    for package in ("app", "workers"):
+        for folder, inside, names in os.walk(SOURCE / package):
+            inside[:] = sorted(set(inside) - MADE)
+            for path in (Path(folder) / name for name in sorted(names)):
+                if path.suffix in SOURCE_SUFFIXES or path.name == ".npmrc":
+                    yield path

@@ -20,6 +20,7 @@ from app.embedded import supervisor, valkey
 from app.embedded.folder import Folder, keeps_database, needs_valkey
 from app.settings import MIB, SettingError, Settings
 from app.terminal import CommandFailed, printable
+from app.web import has_page
 
 ANSWER_SECONDS = 5.0
 CONFINEMENT_SECONDS = 120.0
@@ -40,6 +41,7 @@ def examine(settings: Settings) -> int:
     findings = [Finding("settings", holds=True, detail="can be read")]
     findings += [*folder_findings(settings), keys_finding(settings)]
     findings += asyncio.run(service_findings(settings))
+    findings.append(explorer_finding())
     findings += confinement_findings()
     Console(soft_wrap=not sys.stdout.isatty()).print(table(findings))
     return int(any(found.essential and not found.holds for found in findings))
@@ -114,6 +116,13 @@ async def redis_finding(settings: Settings) -> Finding:
     finally:
         await client.aclose()
     return Finding("Redis", holds=True, detail="answers")
+
+
+def explorer_finding() -> Finding:
+    """Look whether the page at /graphiql was built when this was installed."""
+    built = has_page()
+    detail = "built" if built else "not built: no Node.js, or no npm registry, at the installation"
+    return Finding("explorer", holds=built, detail=detail, essential=False)
 
 
 def confinement_findings() -> list[Finding]:

@@ -99,7 +99,7 @@ class Reach:
             os.ftruncate(log, 0)
         try:
             self._own = await asyncio.create_subprocess_exec(
-                *lifeline.bound([*command, "--port", "0", "--no-first-key"]),
+                *lifeline.bound([*command, "--port", "0", "--unattended"]),
                 env=supervisor.inherited() | self._lifeline.environment,
                 pass_fds=(self._lifeline.fd,),
                 stdin=DEVNULL,

@@ -8,6 +8,7 @@ import socket
 import time
 from dataclasses import asdict, dataclass
 from datetime import timedelta
+from ipaddress import ip_address
 from pathlib import Path
 
 from app.terminal import CommandFailed
@@ -45,6 +46,14 @@ class Endpoint:
     def websocket(self) -> str:
         """The address of the GraphQL websocket."""
         return f"ws{self.graphql.removeprefix('http')}"
+
+    def explorer(self, code: str | None) -> str:
+        """Return the address of the explorer; with a code it is a link that signs in, once.
+
+        The code stands behind a `#`: browsers keep that part, no server and no log sees it.
+        """
+        page = f"{self.url}/graphiql"
+        return page if code is None else f"{page}#code={code}"
 
     def write(self, path: Path) -> None:
         """Put it into a file that only its owner reads; whoever reads sees all of it or nothing."""
@@ -89,6 +98,17 @@ def address(listener: socket.socket, host: str) -> str:
 def local_name(host: str) -> str:
     """Return the host under which this machine reaches a socket that listens on `host`."""
     return ANYWHERE.get(host, host)
+
+
+def is_loopback(host: str) -> bool:
+    """Return whether this machine reaches a socket that listens on `host` without the network."""
+    name = local_name(host)
+    if name == "localhost":
+        return True
+    try:
+        return ip_address(name).is_loopback
+    except ValueError:
+        return False
 
 
 def remove(path: Path | None) -> None:

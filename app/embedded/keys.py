@@ -8,6 +8,7 @@ from uuid import UUID
 
 from sqlmodel import col, select
 
+from app.accounts import sign_in
 from app.accounts.commands import (
     create_application,
     create_key,
@@ -26,11 +27,15 @@ START = "docyard up on "
 
 @dataclass(frozen=True, slots=True)
 class StartKeys:
-    """The keys of one start. `first` is there only where no key was there that lasts."""
+    """The keys of one start.
+
+    first: only where no key was there that lasts. code: signs a browser in, once.
+    """
 
     start: str
     start_id: UUID
     first: str | None
+    code: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,15 +48,16 @@ class Asked:
     lifetime: timedelta | None
 
 
-async def make_for_start(database: Database, settings: Settings, *, with_first: bool) -> StartKeys:
+async def make_for_start(database: Database, settings: Settings, *, attended: bool) -> StartKeys:
     """Make the key of this start, after revoking those that crashed starts left.
 
-    with_first: make one that lasts, too, where there is none.
+    attended: somebody reads what is printed. Make a key that lasts, too, where there is none, and a
+    code that signs a browser in.
     """
     async with transaction(database) as work:
         application = await _owner(work, None, settings)
         first = None
-        if with_first and not await _has_lasting_key(work):
+        if attended and not await _has_lasting_key(work):
             _, first = await create_key(
                 work, application_id=application.id, name="first key", scope=Scope.ADMIN
             )
@@ -60,7 +66,17 @@ async def make_for_start(database: Database, settings: Settings, *, with_first: 
         key, token = await create_key(
             work, application_id=application.id, name=name, scope=Scope.ADMIN
         )
-    return StartKeys(token, key.id, first)
+        code = None
+        if attended:
+            code = await sign_in.create_code(work, application_id=application.id)
+    return StartKeys(token, key.id, first, code)
+
+
+async def create_sign_in_code(database: Database, settings: Settings) -> str:
+    """Make a code that signs a browser in to the application of this machine, and return it."""
+    async with transaction(database) as work:
+        owner = await _owner(work, None, settings)
+        return await sign_in.create_code(work, application_id=owner.id)
 
 
 async def revoke(database: Database, key_id: UUID) -> None:
@@ -98,7 +114,9 @@ async def _owner(work: Work, name: str | None, settings: Settings) -> Applicatio
 
 
 async def _has_lasting_key(work: Work) -> bool:
-    lasting = select(ApiKey.id).where(~col(ApiKey.name).startswith(START, autoescape=True))
+    lasting = select(ApiKey.id).where(
+        ~col(ApiKey.name).startswith(START, autoescape=True), col(ApiKey.name) != sign_in.KEY_NAME
+    )
     return (await work.session.exec(lasting.limit(1))).first() is not None
 
 

@@ -22,6 +22,7 @@ from app.embedded.valkey import Valkey
 from app.lifeline import Lifeline
 from app.settings import SettingError, Settings
 from app.terminal import say
+from app.web import has_page
 
 logger = logging.getLogger(__name__)
 
@@ -33,11 +34,12 @@ READY_PAUSE_SECONDS = 0.05
 READY_ANSWER_SECONDS = 5.0
 
 
-def up(settings: Settings, *, ready_file: Path | None, show_first_key: bool = True) -> None:
+def up(settings: Settings, *, ready_file: Path | None, attended: bool = True) -> None:
     """Run the service until SIGTERM, SIGINT or SIGHUP.
 
     ready_file: gets where the service is reached, with a key, once it answers; removed at the end.
-    show_first_key: make a key that lasts, where there is none, and show it.
+    attended: somebody reads what is printed. Show a key that lasts, where there was none, and a
+    link that signs a browser in.
 
     Raises:
         SettingError: a setting does not fit.
@@ -51,7 +53,7 @@ def up(settings: Settings, *, ready_file: Path | None, show_first_key: bool = Tr
     folder.open()
     folder.lock()
     store_for(settings)  # raises now what would stop every child
-    service = Service(complete(settings), folder, ready_file, show_first_key=show_first_key)
+    service = Service(complete(settings), folder, ready_file, attended=attended)
     asyncio.run(service.run())
 
 
@@ -59,7 +61,7 @@ class Service:
     """One run of the service on a data folder that this process has locked."""
 
     def __init__(
-        self, settings: Settings, folder: Folder, ready_file: Path | None, *, show_first_key: bool
+        self, settings: Settings, folder: Folder, ready_file: Path | None, *, attended: bool
     ) -> None:
         crashed = folder.service_file.exists()
         self._files = [file for file in (folder.service_file, ready_file) if file is not None]
@@ -75,7 +77,7 @@ class Service:
             supervisor.inherited() | environment(self._settings) | self._lifeline.environment
         )
         self._children = Supervisor()
-        self._show_first_key = show_first_key
+        self._attended = attended
         self._start_key: UUID | None = None
 
     async def run(self) -> None:
@@ -111,16 +113,14 @@ class Service:
         self._children.add(*(self._worker(number) for number in range(1, self._worker_count() + 1)))
         self._children.add(self._api())
         await self._ready()
-        self._announce(made.start)
+        self._announce(made)
         await asyncio.Event().wait()
 
     async def _prepare_database(self) -> keys.StartKeys:
         database = Database(self._settings.database_url)
         try:
             await migrate(database)
-            made = await keys.make_for_start(
-                database, self._settings, with_first=self._show_first_key
-            )
+            made = await keys.make_for_start(database, self._settings, attended=self._attended)
         finally:
             await database.close()
         self._start_key = made.start_id
@@ -157,13 +157,17 @@ class Service:
         while not await _says_ok(self._listener, path="/readyz"):  # noqa: ASYNC110 - another process
             await asyncio.sleep(READY_PAUSE_SECONDS)
 
-    def _announce(self, api_key: str) -> None:
-        reached = Endpoint.at(self._url, api_key=api_key, pid=os.getpid())
+    def _announce(self, made: keys.StartKeys) -> None:
+        reached = Endpoint.at(self._url, api_key=made.start, pid=os.getpid())
         for file in self._files:
             reached.write(file)
         say("Docyard is running.")
         say(f"  GraphQL      {reached.graphql}")
         say(f"  Websocket    {reached.websocket}")
+        # Not to an address that others may listen to: the code would cross the network in clear.
+        code = made.code if endpoint.is_loopback(self._settings.host) else None
+        missing = "" if has_page() else " (not built; the page says how)"
+        say(f"  Explorer     {reached.explorer(code)}{missing}")
         say(f"  Data folder  {self._settings.data_dir}")
         say("Ctrl-C stops it.")
 

@@ -13,6 +13,8 @@ import app.api.schema
 
 pytestmark = pytest.mark.anyio
 
+BESIDE = ("README.md", "pyproject.toml")
+
 
 async def test_the_process_lives_and_is_ready(service: Service) -> None:
     live = await service.http.get(f"{service.url}/livez")
@@ -87,11 +89,18 @@ async def test_the_source_that_runs_is_offered(service: Service) -> None:
         license = archive.extractfile("docyard/LICENSE")
         assert license is not None
         assert b"GNU AFFERO GENERAL PUBLIC LICENSE" in license.read()
-    assert "docyard/workers/run_job.py" in names
+        readme, project = (archive.extractfile(f"docyard/{name}") for name in BESIDE)
+        assert readme is not None
+        assert readme.read().startswith(b"# Docyard")
+        assert project is not None
+        assert project.read().startswith(b"[build-system]")
+    assert {"docyard/workers/run_job.py", "docyard/app/web/src/main.jsx"} < set(names)
     assert {name.rpartition(".")[2] for name in names} == {
-        *("py", "mako", "docyard/LICENSE", "docyard/PKG-INFO")
+        *("py", "mako", "docyard/LICENSE", "md", "toml"),
+        *("js", "jsx", "css", "html", "svg", "json", "npmrc"),
     }
-    assert not any("__pycache__" in name for name in names)
+    made = {"__pycache__", "dist", "node_modules"}
+    assert not any(made & set(name.split("/")) for name in names)
 
 
 @pytest.mark.parametrize("path", ["/graphql", "/files/x", "/uploads/x"])

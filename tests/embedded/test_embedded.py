@@ -108,6 +108,14 @@ def status(ready: dict[str, Any], *, key: str | None = None) -> int:
     return answer.status_code
 
 
+def another_link(data_dir: Path) -> str:
+    """Return what `docyard explorer` prints."""
+    command = [sys.executable, "-m", "app", "explorer", "--data-dir", str(data_dir)]
+    return subprocess.run(
+        command, cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout.strip()
+
+
 def ended(pid: int) -> Callable[[], bool]:
     """Return a call that waits for the end of a process that is not ours."""
     fd = os.pidfd_open(pid)
@@ -123,11 +131,17 @@ def ended(pid: int) -> Callable[[], bool]:
 def test_the_service_answers_and_says_where(start: Start, data_dir: Path) -> None:
     up = start()
     key = up.expect(r"^    (dy_\S+)$")
+    link = up.expect(r"Explorer +(\S+)$")
     ready = up.ready()
     assert status(ready) == 200
     assert status(ready, key=key) == 200
     assert ready["graphql"] == f"{ready['url']}/graphql"
     assert ready["pid"] == up.process.pid
+    for each in (link, another_link(data_dir)):
+        page, _, code = each.partition("#code=")
+        assert page == f"{ready['url']}/graphiql"
+        answer = httpx2.post(f"{page}/sign-in", json={"code": code}, timeout=LIMIT_SECONDS)
+        assert status(ready, key=answer.json()["token"]) == 200
     assert json.loads((data_dir / "service.json").read_text()) == ready
     for path in (data_dir / "service.json", up.ready_file, data_dir / "secret.key"):
         assert stat.S_IMODE(path.stat().st_mode) == 0o600

@@ -112,6 +112,20 @@ def upgrade() -> None:
     )
     op.create_index("ix_idempotency_key_created_at", "idempotency_key", ["created_at"])
     op.create_index("ix_idempotency_key_job_id", "idempotency_key", ["job_id"])
+    op.create_table(
+        "sign_in_code",
+        sa.Column("code_hash", sa.String(length=64), nullable=False),
+        sa.Column("application_id", sa.Uuid(), nullable=False),
+        sa.Column("expires_at", UTCDateTime(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["application_id"],
+            ["application.id"],
+            name=op.f("fk_sign_in_code_application_id"),
+            ondelete="CASCADE",
+        ),
+        sa.PrimaryKeyConstraint("code_hash", name=op.f("pk_sign_in_code")),
+    )
+    op.create_index("ix_sign_in_code_application_id", "sign_in_code", ["application_id"])
     op.execute("ALTER TABLE file_removal RENAME COLUMN created_at TO due_at")
     for table, added in columns().items():
         for column in added:
@@ -184,6 +198,7 @@ def downgrade() -> None:
         for column in added:
             op.drop_column(table, column.name)
     op.execute("ALTER TABLE file_removal RENAME COLUMN due_at TO created_at")
+    op.drop_table("sign_in_code")
     op.drop_table("idempotency_key")
 
 
