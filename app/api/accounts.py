@@ -5,9 +5,9 @@ from typing import Self
 from uuid import UUID
 
 import strawberry
-from sqlmodel import col, select
 
 from app.accounts import models
+from app.accounts.queries import keys_of
 from app.api.context import Context, Info
 from app.api.pages import Node
 from app.api.vocabulary import Scope
@@ -75,9 +75,7 @@ class Application(Node):
     )
     async def api_keys(self, info: Info) -> list[ApiKey]:
         info.context.caller.require(Scope.ADMIN)
-        statement = select(models.ApiKey).where(models.ApiKey.application_id == self.row.id)
-        async with info.context.reading() as session:
-            rows = await session.exec(statement.order_by(col(models.ApiKey.id)))
+        rows = await info.context.loaders.gather(keys_of, self.row.id)
         return [ApiKey.from_row(row) for row in rows]
 
 

@@ -26,7 +26,8 @@ query($first: Int!) {
     totalCount
     nodes {
       id status waitingOn { kind position } progressDetail { done total } issues { code }
-      error { document { id } } application { id openJobs } submitter { id }
+      error { document { id } } submitter { id }
+      application { id openJobs apiKeys { id } } retryOf { id } retriedBy { id }
       documents(first: 2) {
         totalCount
         nodes { status mediaLength full { id } min { id }
@@ -79,7 +80,7 @@ async def test_a_hundred_jobs_take_as_many_statements_as_two(
 ) -> None:
     async with transaction(world.database) as work:
         _, token = await accounts.create_key(
-            work, application_id=world.caller.application_id, name="test", scope=Scope.READ
+            work, application_id=world.caller.application_id, name="test", scope=Scope.ADMIN
         )
     original = await world.create(*[await world.document() for _ in range(3)])
     read = {}

@@ -75,12 +75,12 @@ def doubled(count: int) -> str:
 def test_doubled_fragments_are_measured_in_one_pass(count: int) -> None:
     # Walked at each spread, as Strawberry's limits do, 2 to the power of 60 fields take for ever.
     document = parse(doubled(count))
-    before = time.perf_counter()
+    before = time.process_time()
     assert [e.message for e in excesses(schema._schema, document, QueryLimits())][:2] == [
         "The operation exceeds the limit of 500 fields.",
         "The operation exceeds the limit of 50 root fields.",
     ]
-    assert time.perf_counter() - before < 0.1
+    assert time.process_time() - before < 0.1
 
 
 def test_a_chain_of_fragments_longer_than_the_stack_is_refused() -> None:
@@ -113,18 +113,18 @@ async def codes(text: str) -> list[object]:
     ids=["fragments", "roots", "tokens", "comments", "length", "nested fields", "nested lists"],
 )
 async def test_a_document_that_asks_for_too_much_is_refused(text: str) -> None:
-    before = time.perf_counter()
+    before = time.process_time()
     assert set(await codes(text)) == {"QUERY_TOO_COMPLEX"}
-    assert time.perf_counter() - before < 2
+    assert time.process_time() - before < 2
 
 
 async def test_the_largest_document_within_the_limits_is_checked_quickly() -> None:
     text = (
         "{" + f" query {{ {'query { hello } ' * 5} }}" * 45 + "}"
     )  # the worst for the rule that compares fields
-    before = time.perf_counter()
+    before = time.process_time()
     assert await codes(text) == []
-    assert time.perf_counter() - before < 2
+    assert time.process_time() - before < 2
 
 
 async def test_introspection_is_within_the_limits() -> None:
