@@ -8,11 +8,10 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from uuid import UUID
 
-from app.db.work import reading, transaction, unbroken
-from app.jobs import attachments, recording, result_files
+from app.db.work import transaction, unbroken
+from app.jobs import attachments, result_files
 from app.jobs.attachments import Written
 from app.jobs.runs import Run, RunDocument
-from app.jobs.states import JobStatus
 from app.jobs.types import AttachmentType
 from workers.context import WorkerContext
 
@@ -45,16 +44,6 @@ async def expected(context: WorkerContext, keys: Sequence[UUID]) -> AsyncIterato
         raise
 
 
-async def catch_up(context: WorkerContext, run: Run) -> None:
-    """Write the files of documents that another job had done and that this one took over."""
-    done = [each for each in run.documents if each.status is JobStatus.COMPLETED]
-    for document in await unbroken(_without_files(context, run, done)):
-        keys = await unbroken(_expect(context))
-        async with expected(context, keys):
-            files = await write(context, run, document, keys)
-            await unbroken(_keep(context, run, document, files))
-
-
 async def _written(
     context: WorkerContext, run: Run, document: RunDocument, *, type: AttachmentType, key: UUID
 ) -> Written:
@@ -71,29 +60,6 @@ async def _written(
         size=stored.size,
         sha256=stored.sha256,
     )
-
-
-async def _without_files(
-    context: WorkerContext, run: Run, documents: Sequence[RunDocument]
-) -> list[RunDocument]:
-    if not documents:
-        return []
-    async with reading(context.database) as session:
-        keys = [(run.job_id, document.id) for document in documents]
-        found = await attachments.of_documents(session, keys, type=AttachmentType.RESULT)
-    return [document for document in documents if found[run.job_id, document.id] is None]
-
-
-async def _expect(context: WorkerContext) -> list[UUID]:
-    async with transaction(context.database) as work:
-        return attachments.expect(work, files=FILES)
-
-
-async def _keep(
-    context: WorkerContext, run: Run, document: RunDocument, files: Sequence[Written]
-) -> None:
-    async with transaction(context.database) as work:
-        await recording.keep_results(work, context.bell, run, document, files)
 
 
 async def _give_up(context: WorkerContext, keys: Sequence[UUID]) -> None:

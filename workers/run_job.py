@@ -188,7 +188,6 @@ async def _carry_out(context: WorkerContext, run: Run, judgement: Judgement) -> 
 
 
 async def _documents(context: WorkerContext, run: Run) -> None:
-    await results.catch_up(context, run)
     for document in [each for each in run.documents if each.status in OPEN]:
         recorder = Recorder(context, run, document)
         failure = None

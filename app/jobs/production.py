@@ -132,6 +132,7 @@ async def _add(work: Work, run: Run, document: RunDocument, made: Sequence[Made]
                 sha256=each.stored.sha256,
                 media_length=1 if is_picture else None,
                 examined_at=now() if is_picture else None,
+                examine_at=None if is_picture else now(),
                 status=DocumentStatus.PROCESSED,
                 tags=job.output_tags,
                 original_id=document.id,

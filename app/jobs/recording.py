@@ -123,22 +123,7 @@ async def end_document(
     await production.drop_drafts(work, run.job_id, document.id)
     await work.session.flush()
     if results:
-        await keep_results(work, bell, run, document, results)
-
-
-async def keep_results(
-    work: Work, bell: Doorbell, run: Run, document: RunDocument, results: Sequence[Written]
-) -> None:
-    """Make files with what came of a document attachments of the job, and tell of the first.
-
-    Raises:
-        RunLost: the job is no longer this run's.
-        GivenUp: the files took too long.
-    """
-    text = f"The result of {document.filename!r} is there."
-    note = Note(EventKind.RESULT, text, Severity.INFO, document.id, results[0].key)
-    await runs.change(work, bell, run, note)
-    await attachments.keep(work, results, job_id=run.job_id, document_id=document.id)
+        await _keep(work, bell, run, document, results)
 
 
 async def finish(work: Work, bell: Doorbell, run: Run) -> None:
@@ -234,6 +219,16 @@ async def take_back(work: Work, bell: Doorbell, job_id: UUID, *, delay: timedelt
         return
     failure = Failure(ErrorCode.WORKER_LOST, "The worker was lost while it was at this job.")
     await try_again(work, bell, await runs.load(work, job), failure, delay=delay)
+
+
+async def _keep(
+    work: Work, bell: Doorbell, run: Run, document: RunDocument, results: Sequence[Written]
+) -> None:
+    """Make files with what came of a document attachments of the job, and tell of the first."""
+    text = f"The result of {document.filename!r} is there."
+    note = Note(EventKind.RESULT, text, Severity.INFO, document.id, results[0].key)
+    await runs.change(work, bell, run, note)
+    await attachments.keep(work, results, job_id=run.job_id, document_id=document.id)
 
 
 async def _store_segments(

@@ -5,15 +5,14 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from service import CANCEL, DELETE, Service
-from sqlmodel import col, delete, select, update
+from service import DELETE, Service
+from sqlmodel import select, update
 
 from app.clock import now
 from app.db.work import reading, transaction
 from app.documents.models import FileRemoval
 from app.jobs import attachments
-from app.jobs.models import Attachment, Job, JobEvent
-from app.jobs.types import EventKind
+from app.jobs.models import Attachment, Job
 from workers import results, sweep
 from workers.run_job import claim, work_on
 
@@ -212,24 +211,6 @@ async def test_bytes_of_a_killed_worker_are_swept_away_and_written_once_more(
         "LOG",
     ]
     assert await removals(paced) == 0
-
-
-async def test_documents_that_were_taken_over_get_their_files_in_the_next_run(
-    paced: Service,
-) -> None:
-    id = await paced.create("page One", "page Two\nhang")
-    async with paced.working():
-        await paced.progress(id, 2)
-    async with transaction(paced.database) as work:  # as a job begins that takes documents over
-        kinds = [EventKind.RESULT]
-        await work.session.exec(delete(JobEvent).where(col(JobEvent.kind).in_(kinds)))
-        await work.session.exec(delete(Attachment))
-    async with paced.working():
-        await paced.event(id, lambda event: event["kind"] == "RESULT")
-        await paced.ask(CANCEL, id=id)
-    first, second = (await paced.ask(FILES, id=id))["documents"]["nodes"]
-    assert (await content(paced, first["full"]))["segments"][0]["body"] == "One"
-    assert second["full"] is None
 
 
 async def test_a_deleted_job_takes_its_files_along(paced: Service) -> None:
