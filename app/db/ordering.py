@@ -23,6 +23,8 @@ from sqlalchemy import (
     UnaryExpression,
     and_,
     or_,
+    select,
+    union_all,
 )
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
@@ -47,12 +49,17 @@ class SortDirection(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """One thing that a list can be ordered by. kind: of its values, which cursors hold."""
+    """One thing that a list can be ordered by.
+
+    kind: of its values, which cursors hold. found_by: another column with the same values, by which
+    an index has the rows in this order.
+    """
 
     name: str
     column: SQLColumnExpression[Any]
     kind: type[UUID] | type[datetime] | type[int] | type[str]
     nullable: bool = False
+    found_by: SQLColumnExpression[Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,34 +75,59 @@ class Ordering:
     """The order of a list: by the first key, among equals by the second; the last is unique."""
 
     name: str
+    id: SQLColumnExpression[UUID]
     keys: tuple[tuple[Key, SortDirection], ...]
 
     async def read_page(
-        self, session: ReadSession, statement: Select[Any], request: PageRequest
+        self, session: ReadSession, parts: Sequence[Select[Any]], request: PageRequest
     ) -> Page[Placed[Any]]:
-        """Return a page of the rows of a statement, which selects one thing.
+        """Return a page of the rows that statements select, none of them in two.
 
-        It must be a select of SQLAlchemy: with SQLModel's of one thing a session leaves out the
-        keys that are added here.
+        Each is read in its order as far as the page reaches, by an index that serves it alone, and
+        of each row its id: what is sorted or skipped on the way is narrow. They must be selects of
+        SQLAlchemy of one thing: of SQLModel's a session leaves out the keys that are added here.
 
         Raises:
             InvalidCursor: a cursor was not given out by this list in this order.
         """
-        for given, backwards in ((request.after, False), (request.before, True)):
-            if given is not None:
-                statement = statement.where(self._beyond(self._read(given), backwards=backwards))
+        (selected,) = parts[0].column_descriptions
         # Ordered by their labels: what is found out by a query of its own is found out once.
         columns: list[Label[Any]] = [
             key.column.label(f"key_{key.name.lower()}") for key, _ in self.keys
         ]
-        statement = statement.add_columns(*columns).limit(request.size + 1)
-        statement = statement.order_by(*self._by(columns, backwards=request.backwards))
-        if request.offset:
+        statement = (
+            select(selected["entity"], *columns)
+            .where(self.id.in_(self._reached(parts, request)))
+            .order_by(*self._by(columns, backwards=request.backwards))
+            .limit(request.size + 1)
+        )
+        if request.offset and len(parts) > 1:
             statement = statement.offset(request.offset)
         rows = await session.exec(statement)  # type: ignore[call-overload]
         return page([Placed(row, self._cursor(values)) for row, *values in rows], request)
 
-    def _by(self, columns: Sequence[Label[Any]], *, backwards: bool) -> list[UnaryExpression[Any]]:
+    def _reached(self, parts: Sequence[Select[Any]], request: PageRequest) -> Any:  # noqa: ANN401 - a select
+        """Return the ids of the rows of a page; of several parts also of those before it."""
+        found = []
+        columns = [key.found_by if key.found_by is not None else key.column for key, _ in self.keys]
+        for part in parts:
+            narrowed = part.with_only_columns(self.id)
+            for given, backwards in ((request.after, False), (request.before, True)):
+                if given is not None:
+                    beyond = self._beyond(self._read(given), columns, backwards=backwards)
+                    narrowed = narrowed.where(beyond)
+            narrowed = narrowed.order_by(*self._by(columns, backwards=request.backwards))
+            found.append(narrowed)
+        if len(parts) == 1:
+            return select(
+                found[0].limit(request.size + 1).offset(request.offset or None).subquery()
+            )
+        reach = request.offset + request.size + 1
+        return union_all(*(select(each.limit(reach).subquery()) for each in found))
+
+    def _by(
+        self, columns: Sequence[SQLColumnExpression[Any]], *, backwards: bool
+    ) -> list[UnaryExpression[Any]]:
         found = []
         for (key, direction), column in zip(self.keys, columns, strict=True):
             down = (direction is SortDirection.DESC) is not backwards
@@ -106,15 +138,27 @@ class Ordering:
             found.append(by)
         return found
 
-    def _beyond(self, values: Sequence[Any], *, backwards: bool) -> ColumnElement[bool]:
+    def _beyond(
+        self,
+        values: Sequence[Any],
+        columns: Sequence[SQLColumnExpression[Any]],
+        *,
+        backwards: bool,
+    ) -> ColumnElement[bool]:
         """Return the condition of the rows after a place, or, backwards, before it."""
         ways = []
         same: list[ColumnElement[bool]] = []
-        for (key, direction), value in zip(self.keys, values, strict=True):
-            further = _further(key, direction, value, backwards=backwards)
+        for (key, direction), column, value in zip(self.keys, columns, values, strict=True):
+            down = (direction is SortDirection.DESC) is not backwards
+            if value is None:
+                further = column.is_not(None) if backwards else None
+            else:
+                further = column < value if down else column > value
+                if key.nullable and not backwards:
+                    further |= column.is_(None)
             if further is not None:
                 ways.append(and_(*same, further))
-            same.append(key.column.is_(None) if value is None else key.column == value)
+            same.append(column.is_(None) if value is None else column == value)
         return or_(*ways)
 
     def _cursor(self, values: Sequence[Any]) -> str:
@@ -159,21 +203,6 @@ def _plain(element: FunctionElement[Any], compiler: SQLCompiler, **more: Any) ->
 @compiles(by_code_point, "postgresql")
 def _collated(element: by_code_point, compiler: SQLCompiler, **more: Any) -> str:  # noqa: ANN401 - SQLAlchemy's
     return f'{compiler.process(element.clauses, **more)} COLLATE "C"'
-
-
-def _further(
-    key: Key,
-    direction: SortDirection,
-    value: Any,  # noqa: ANN401 - of any key
-    *,
-    backwards: bool,
-) -> ColumnElement[bool] | None:
-    """Return the condition of what lies beyond a value of one key; None: nothing does."""
-    if value is None:
-        return key.column.is_not(None) if backwards else None
-    down = (direction is SortDirection.DESC) is not backwards
-    further: ColumnElement[bool] = key.column < value if down else key.column > value
-    return further | key.column.is_(None) if key.nullable and not backwards else further
 
 
 def _written(value: Any) -> str | int | None:  # noqa: ANN401 - of any key

@@ -12,7 +12,8 @@ from app.db.work import ReadSession
 from app.documents.filters import DocumentFilter
 from app.documents.models import Document
 
-NEWEST_FIRST = Ordering("documents", ((Key("ID", col(Document.id), UUID), SortDirection.DESC),))
+_ID = Key("ID", col(Document.id), UUID)
+NEWEST_FIRST = Ordering("documents", col(Document.id), ((_ID, SortDirection.DESC),))
 
 
 async def by_id(session: ReadSession, *, caller: Caller, id: UUID) -> Document | None:
@@ -30,7 +31,7 @@ async def listing(
         InvalidCursor: a cursor was not given out by this list.
     """
     statement = where.apply(sqlalchemy.select(Document), caller=caller)
-    return await NEWEST_FIRST.read_page(session, statement, request)
+    return await NEWEST_FIRST.read_page(session, [statement], request)
 
 
 async def count(session: ReadSession, *, caller: Caller, where: DocumentFilter) -> int:

@@ -1,9 +1,9 @@
 """Which jobs are meant: one condition for each thing that can be asked for."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, Select, SQLColumnExpression
@@ -38,6 +38,16 @@ class JobFilter:
     workflow: str | None = None
     created_after: datetime | None = None
     created_before: datetime | None = None
+
+    def parts(self) -> list[Self]:
+        """Return filters that together find the same jobs, none of them twice.
+
+        Where several states are asked for, which few jobs may be in, it is one for each: an index
+        has the jobs of one state in their order, and those of several only one after the other.
+        """
+        if self.document_id is not None or self.statuses is None or len(self.statuses) < 2:  # noqa: PLR2004 - several
+            return [self]
+        return [replace(self, statuses=(status,)) for status in dict.fromkeys(self.statuses)]
 
     def apply(self, statement: Selected, *, caller: Caller) -> Selected:
         """Narrow a statement over jobs down to those that are meant and the caller's."""

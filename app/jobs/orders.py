@@ -67,7 +67,7 @@ _KEYS = {
 }
 _ID = Key("ID", col(Job.id), UUID)
 
-NEWEST_FIRST = Ordering("jobs", ((_ID, SortDirection.DESC),))
+NEWEST_FIRST = Ordering("jobs", _ID.column, ((_ID, SortDirection.DESC),))
 
 
 def ordering(orders: Sequence[JobOrder]) -> Ordering:
@@ -88,9 +88,11 @@ def ordering(orders: Sequence[JobOrder]) -> Ordering:
             raise InvalidInput(FieldError(("orderBy", str(place), "field"), message, "repeated"))
     if _F.NUMBER in fields:  # unique in an application, so that nothing behind it decides
         orders = orders[: fields.index(_F.NUMBER) + 1]
-        return Ordering("jobs", tuple((_KEYS[order.field], order.direction) for order in orders))
+        return Ordering(
+            "jobs", _ID.column, tuple((_KEYS[order.field], order.direction) for order in orders)
+        )
     keys = tuple((_KEYS[order.field], order.direction) for order in orders)
-    return Ordering("jobs", (*keys, (_ID, orders[-1].direction)))
+    return Ordering("jobs", _ID.column, (*keys, (_ID, orders[-1].direction)))
 
 
 def of_document(ordering: Ordering) -> Ordering:
@@ -98,6 +100,6 @@ def of_document(ordering: Ordering) -> Ordering:
 
     Their ids are then those in the index of the document, which has them in this order already.
     """
-    listed = replace(_ID, column=col(JobDocument.job_id))
+    listed = replace(_ID, found_by=col(JobDocument.job_id))
     keys = tuple((listed if key is _ID else key, direction) for key, direction in ordering.keys)
     return replace(ordering, keys=keys)

@@ -66,8 +66,8 @@ async def listing(
     """
     if where.document_id is not None:
         ordering = of_document(ordering)
-    statement = where.apply(sqlalchemy.select(Job), caller=caller)
-    return await ordering.read_page(session, statement, request)
+    parts = [part.apply(sqlalchemy.select(Job), caller=caller) for part in where.parts()]
+    return await ordering.read_page(session, parts, request)
 
 
 async def count(session: ReadSession, *, caller: Caller, where: JobFilter) -> int:
