@@ -1,5 +1,6 @@
 """Pages of lists: requests, cursors, and what is none."""
 
+from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
@@ -15,6 +16,7 @@ from app.db.pages import (
     number,
     page,
     page_request,
+    page_request_both_ways,
 )
 from app.errors import InvalidCursor, InvalidPage, NotFound
 
@@ -54,9 +56,37 @@ def test_a_page_is_asked_for_with_defaults_and_limits() -> None:
             page_request(first, None)
 
 
+def test_a_page_is_asked_for_from_either_end() -> None:
+    def asked(first: int | None = None, after: str | None = None, **more: Any) -> PageRequest:  # noqa: ANN401 - of the function
+        rest: dict[str, Any] = {"last": None, "before": None, **more}
+        return page_request_both_ways(first, after, **rest)
+
+    assert asked() == PageRequest(20)
+    assert asked(7, "a", before="b") == PageRequest(7, "a", "b")
+    assert asked(last=7, after="a") == PageRequest(7, "a", backwards=True)
+    assert asked(offset=3) == PageRequest(20, offset=3)
+    for refused in (
+        {"first": 1, "last": 1},
+        {"first": 0},
+        {"last": 101},
+        {"offset": -1},
+        {"offset": 0, "last": 1},
+        {"offset": 0, "after": "a"},
+        {"offset": 0, "before": "a"},
+    ):
+        with pytest.raises(InvalidPage):
+            asked(**refused)
+
+
 def test_one_row_more_says_that_there_is_a_next_page() -> None:
     assert page([1, 2, 3], PageRequest(2)) == Page([1, 2], has_next=True, has_previous=False)
     assert page([1, 2], PageRequest(2, "c")) == Page([1, 2], has_next=False, has_previous=True)
+    back = PageRequest(2, backwards=True)
+    assert page([3, 2, 1], back) == Page([2, 3], has_next=False, has_previous=True)
+    back = PageRequest(2, before="c", backwards=True)
+    assert page([2, 1], back) == Page([1, 2], has_next=True, has_previous=False)
+    assert page([1], PageRequest(2, before="c")) == Page([1], has_next=True, has_previous=False)
+    assert page([1], PageRequest(2, offset=1)) == Page([1], has_next=False, has_previous=True)
     assert page([], PageRequest(2)) == Page([], has_next=False, has_previous=False)
 
 

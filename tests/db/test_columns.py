@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy.exc import StatementError
 from world import World
 
-from app.db.columns import Word, new_id, words
+from app.db.columns import Word, fold, new_id, words
 from app.db.work import transaction
 from app.jobs.models import Job
 from app.jobs.states import JobStatus
@@ -20,10 +20,18 @@ class Fruit(StrEnum):
 def test_ids_are_unique_and_in_the_order_of_their_making() -> None:
     ids = [new_id() for _ in range(10_000)]
     assert len(set(ids)) == len(ids)
-    milliseconds = [id.int >> 80 for id in ids]
-    assert milliseconds == sorted(milliseconds)
+    times = [id.int >> 64 for id in ids]  # with the fraction of the millisecond
+    assert times == sorted(times)
     assert {id.version for id in ids} == {7}
     assert {id.variant for id in ids} == {"specified in RFC 4122"}
+
+
+@pytest.mark.parametrize(
+    ("text", "folded"),
+    [("Straße", "strasse"), ("ÄÉ", "äé"), ("A\u0308", "ä"), ("ΣΊΣΥΦΟΣ", "σίσυφοσ"), ("", "")],
+)
+def test_texts_are_folded_beyond_ascii(text: str, folded: str) -> None:
+    assert fold(text) == folded
 
 
 def test_words_are_written_as_sql() -> None:

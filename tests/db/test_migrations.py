@@ -11,9 +11,14 @@ from sqlalchemy import inspect, text
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlmodel import SQLModel
 
+from app.accounts.models import Application
 from app.db.engine import Database
 from app.db.migration import config, is_current, migrate
-from app.db.work import transaction
+from app.db.work import reading, transaction
+from app.documents.models import Document
+from app.jobs.models import Job
+from app.jobs.states import JobStatus
+from app.jobs.types import JobType
 
 pytestmark = pytest.mark.anyio
 
@@ -77,3 +82,30 @@ async def test_a_migration_that_fails_leaves_nothing(empty: list[Database]) -> N
     with pytest.raises(Exception, match="already exists"):
         await migrate(empty[0])
     assert await tables(empty[0]) == {"segment"}
+
+
+async def test_names_that_are_there_are_folded(empty: list[Database]) -> None:
+    database = empty[0]
+    await migrate(database)
+    async with transaction(database) as work:
+        application = Application(name="a", max_open_jobs=1)
+        document = Document(application_id=application.id, filename="ÄRGER.pdf")
+        job = Job(
+            application_id=application.id,
+            number=1,
+            name="Straße",
+            type=JobType.SEGMENT,
+            status=JobStatus.NEW,
+            settings={},
+            max_attempts=1,
+            timeout_seconds=1,
+        )
+        for row in (application, document, job):
+            work.session.add(row)
+            await work.session.flush()
+    async with database.engine.begin() as connection:
+        await connection.run_sync(lambda sync: command.downgrade(config(sync), "0001"))
+        await connection.run_sync(lambda sync: command.upgrade(config(sync), "head"))
+    async with reading(database) as session:
+        assert (await session.get_one(Job, job.id)).name_folded == "strasse"
+        assert (await session.get_one(Document, document.id)).filename_folded == "ärger.pdf"

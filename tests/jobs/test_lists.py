@@ -234,6 +234,37 @@ async def test_a_cursor_of_another_order_is_refused(world: World) -> None:
                     await listed(world, request=request)
 
 
+async def test_jobs_of_several_states_come_in_one_order(world: World, jobs: list[Job]) -> None:
+    where = JobFilter(statuses=[S.COMPLETED, S.NEW, S.CANCELED, S.NEW])
+    wanted = [job for job in jobs if job.status is not S.PENDING]
+    assert 0 < len(wanted) < len(jobs)
+    for orders in (
+        (),
+        (JobOrder(F.NAME),),
+        (JobOrder(F.NUMBER, DOWN),),
+        (JobOrder(F.FINISHED_AT),),
+    ):
+        newest_first = [job.id for job in reversed(wanted)]
+        expected = await sorted_by(world, wanted, *orders) if orders else newest_first
+        assert await listed(world, where, *orders) == expected
+        for offset in (0, 5):
+            request = PageRequest(4, offset=offset)
+            part = expected[offset : offset + 4]
+            assert await listed(world, where, *orders, request=request) == part
+        request = PageRequest(4, backwards=True)
+        assert await listed(world, where, *orders, request=request) == expected[-4:]
+        async with reading(world.database) as session:
+            page = await queries.listing(
+                session,
+                caller=world.caller,
+                where=where,
+                request=PageRequest(6),
+                ordering=ordering(orders),
+            )
+        request = PageRequest(4, page.rows[-1].cursor)
+        assert await listed(world, where, *orders, request=request) == expected[6:10]
+
+
 async def test_a_field_stands_in_an_order_once() -> None:
     with pytest.raises(InvalidInput) as refused:
         ordering([JobOrder(F.NAME), JobOrder(F.TYPE), JobOrder(F.NAME, DOWN)])
