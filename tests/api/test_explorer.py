@@ -10,8 +10,7 @@ from uuid import UUID
 
 import httpx2
 import pytest
-from graphql_endpoint import served
-from service import Service
+from service import Service, serve_app
 from sqlmodel import col, select, update
 from starlette.applications import Starlette
 
@@ -66,9 +65,9 @@ async def test_the_page_and_its_files_come_from_here_alone(service: Service) -> 
 
 async def test_without_its_files_the_page_says_how_to_build_it(tmp_path: Path) -> None:
     routes = explorer_routes(cast("Services", None), dist=tmp_path)
-    async with served(Starlette(routes=routes)) as address, httpx2.AsyncClient() as http:
-        page = await http.get(f"http://{address}/graphiql")
-        asset = await http.get(f"http://{address}/graphiql/index.js")
+    async with serve_app(Starlette(routes=routes)) as url, httpx2.AsyncClient() as http:
+        page = await http.get(f"{url}/graphiql")
+        asset = await http.get(f"{url}/graphiql/index.js")
     assert page.status_code == 503
     assert "pip install --force-reinstall --no-deps ." in page.text
     assert asset.status_code == 404
