@@ -1,7 +1,8 @@
 """A job from its draft to the queue: create, add data, start; each one transaction with its events.
 
-Locks are taken in one order everywhere: documents, then the application, then the job. An upload
-that completes holds its document and then looks for the jobs that wait for it.
+Documents are held before the job: an upload that completes holds its document and then looks for
+the jobs that wait for it. The application is held after them, or, with an idempotency key, before:
+nobody who holds documents for himself alone asks for the application.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
