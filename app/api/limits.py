@@ -41,6 +41,7 @@ WEIGHTS = {
     "Job.log": 100,
     "Job.resultJson": 10,
     "Job.settings": 5,
+    "Query.previewRules": 50,
     "Service.jobCounts": 20,
     "Service.queueLength": 50,
     "Job.waitingOn": 20,

@@ -28,6 +28,8 @@ query($first: Int!) {
       id status waitingOn { kind position } progressDetail { done total } issues { code }
       error { document { id } } submitter { id }
       application { id openJobs apiKeys { id } } retryOf { id } retriedBy { id }
+      executeAfter { id } parent { id } dependents(first: 2) { totalCount nodes { id } }
+      children(first: 2) { totalCount nodes { id } }
       documents(first: 2) {
         totalCount
         nodes { status mediaLength full { id } min { id }
