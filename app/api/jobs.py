@@ -112,6 +112,9 @@ class JobDocument:
     failure: JobError | None = strawberry.field(
         description="Why this document failed; null when it did not."
     )
+    options: list[Option] = strawberry.field(
+        description="Its own options as given, in their order; the values of secret ones are null."
+    )
 
     @classmethod
     def from_row(cls, row: models.JobDocument) -> Self:
@@ -121,6 +124,7 @@ class JobDocument:
             status=row.status,
             progress=_document_percent(row),
             failure=_error(row.failure_code, row.failure_message, row.document_id),
+            options=options_of(row.options),
         )
 
     @strawberry.field(description="The document.")

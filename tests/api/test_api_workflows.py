@@ -139,6 +139,9 @@ async def test_data_that_is_added_may_have_options_of_its_own(service: Service) 
     assert found.count("a.md") == 1
     assert found.count("b.md") == 5
     assert job["settings"]["maxSize"] == 5000
+    shown = "{ job(id: $id) { documents { nodes { options { name value } } } } }"
+    rows = (await service.ask(f"query($id: ID!) {shown}", id=draft))["documents"]["nodes"]
+    assert [row["options"] for row in rows] == [[], options(SEGMENT_MAX_SIZE=200)]
 
 
 async def test_an_option_that_is_put_together_wrongly_is_not_repeated(paced: Service) -> None:

@@ -150,6 +150,18 @@ def test_a_bomb_is_not_unpacked() -> None:
     ]
 
 
+def test_passwords_are_tried_within_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    locked = paper("y").tobytes(user_pw="key", owner_pw="key", encryption=AES_256)
+    document = attach(paper("x"), **{f"n{place}_pdf": locked for place in range(3)})
+    monkeypatch.setattr(attached, "MOST_TRIES", 5)
+    search = attached_to(document, ["no", "key", "no"])
+    assert [file.name for file in search.files] == ["n0.pdf", "n1.pdf"]
+    assert search.issues[-1].message == (
+        "'n2.pdf' is attached and was not read: no more than 5 passwords are tried on all attached "
+        "files."
+    )
+
+
 def test_names_are_cut_and_cleaned() -> None:
     name = "a\n\u202eb " + "x" * 90
     document = paper("x")
