@@ -253,7 +253,7 @@ def _request(worker: socket.socket) -> dict[str, Any]:
 
 
 def _given(value: dict[str, Any]) -> DocumentOptions:
-    return DocumentOptions(tuple(value["passwords"]), value["metadata"])
+    return DocumentOptions(tuple(value["passwords"]), value["metadata"], value["page_slice"])
 
 
 def _emit_to(worker: socket.socket, page_time: timedelta) -> Emit:

@@ -1,6 +1,7 @@
 """What callers gave for a document, made ready for the sandbox: its settings, its passwords."""
 
 import logging
+from dataclasses import replace
 from typing import Any
 
 from app.errors import ErrorCode, InvalidInput, ProcessingFailed
@@ -36,8 +37,9 @@ def for_document(run: Run, document: RunDocument, *, seals: Seals) -> DocumentOp
         ProcessingFailed: CONFIGURATION, where they were sealed with keys that are not here.
     """
     try:
-        return given.for_document(run.options, document.options, seals=seals)
+        found = given.for_document(run.options, document.options, seals=seals)
     except CannotOpen as error:
         logger.error("job %s: its passwords cannot be opened: %s", run.job_id, error)  # noqa: TRY400 - no trace of a secret
         message = f"The worker cannot open the passwords of this job: {error}."
         raise ProcessingFailed(ErrorCode.CONFIGURATION, message) from None
+    return replace(found, page_slice=document.page_slice)

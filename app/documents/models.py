@@ -64,6 +64,11 @@ class Document(SQLModel, table=True):
     expires_at: datetime | None = Field(default=None, index=True)
 
 
+def is_page(document: Document) -> bool:
+    """Return whether a document is one page of another one, as a picture of it is."""
+    return document.page is not None and document.original_id is not None
+
+
 class FileRemoval(SQLModel, table=True):
     """Bytes that no row needs any more; written with the deletion, done after its commit.
 

@@ -104,10 +104,12 @@ class DocumentOptions:
 
     passwords: tried in this order, after the empty one; also on what is attached to the document.
     metadata: author, title and the like, by the <NAME> of META.<NAME>; for what the work produces.
+    page_slice: the pages to work on, as `jobs.page_slices` reads it; None for all.
     """
 
     passwords: tuple[str, ...] = field(default=(), repr=False)
     metadata: dict[str, str] = field(default_factory=dict)
+    page_slice: str | None = None
 
 
 NOTHING_GIVEN = DocumentOptions()

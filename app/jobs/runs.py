@@ -13,7 +13,7 @@ from sqlmodel import col, func, select, update
 
 from app.clock import now
 from app.db.work import ReadSession, Work
-from app.documents.models import Document, DocumentStatus
+from app.documents.models import Document, DocumentStatus, is_page
 from app.jobs import events, turns
 from app.jobs.events import Note
 from app.jobs.models import Job, JobDocument
@@ -46,6 +46,8 @@ class RunDocument:
     # Without those of attached files; known once this run has read a page.
     own_pages: int | None = None
     taken_from_id: UUID | None = None
+    # None for all pages, also of what is one page of another document: that was chosen as a whole.
+    page_slice: str | None = None
 
 
 @dataclass(slots=True)
@@ -219,6 +221,7 @@ async def load(work: Work, job: Job) -> Run:
             taken_from_id=row.taken_from_id,
             options=row.options,
             draft_id=row.draft_id,
+            page_slice=None if is_page(document) else job.page_slice,
         )
         for row, document in await work.session.exec(statement)
     ]

@@ -9,7 +9,7 @@ from sqlalchemy import insert
 from sqlmodel import col, select
 
 from app.db.work import Work
-from app.documents.models import Document, DocumentStatus
+from app.documents.models import Document, DocumentStatus, is_page
 from app.jobs.models import Job, JobDocument
 from app.jobs.page_slices import PageSlice
 from app.jobs.states import JobStatus
@@ -129,8 +129,3 @@ def _sliced(documents: list[Document], pages: PageSlice) -> list[Document]:
         for place in places
     }
     return [each for each in documents if not is_page(each) or each.id in kept]
-
-
-def is_page(document: Document) -> bool:
-    """Return whether a document is one page of another one, as a picture of it is."""
-    return document.page is not None and document.original_id is not None

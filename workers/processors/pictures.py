@@ -7,6 +7,7 @@ from app.errors import ErrorCode, ProcessingFailed
 from app.jobs.options import NOTHING_GIVEN, DocumentOptions, PdfImagesOptions
 from app.jobs.results import Emit, Page, ProducedFile
 from workers.processors import rendering
+from workers.processors.reading import wanted_of
 from workers.processors.rendering import Look, Pictures
 
 
@@ -37,8 +38,9 @@ def pdf_images(
     pictures = Pictures(source, given.passwords)
     done = checkpoint or {"page": 0, "drawn": 0}
     drawn: int = done["drawn"]
+    wanted = wanted_of(given.page_slice, pictures.total)
     for number in range(done["page"] + 1, pictures.total + 1):
-        content, issue = pictures.page(number, look)
+        content, issue = pictures.page(number, look) if number in wanted else (None, None)
         kind = rendering.MEDIA_TYPES[look.format]
         files = () if content is None else (ProducedFile(content, kind, page=number),)
         issues = pictures.issues if number == 1 else ()

@@ -60,8 +60,15 @@ def predict(
             ErrorCode.GENERIC, "Another version of the service began this; run the job again."
         )
     labels = meaning.of_statements([_label(category) for category in options.categories])
-    pages = reading.pages(source, media_type, done=done["page"], passwords=given.passwords)
-    wanted = sample(pages.total)
+    pages = reading.pages(
+        source,
+        media_type,
+        done=done["page"],
+        passwords=given.passwords,
+        page_slice=given.page_slice,
+    )
+    readable = sorted(pages.wanted)
+    wanted = [readable[place - 1] for place in sample(len(readable))]
     told: bool = done["told"]
     judged: list[Judged] = [(page, alike) for page, alike in done["pages"]]
     for number, (elements, issue) in enumerate(pages.read, done["page"] + 1):

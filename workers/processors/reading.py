@@ -6,6 +6,7 @@ from itertools import accumulate, chain
 from pathlib import Path
 
 from app.errors import ErrorCode, ProcessingFailed
+from app.jobs.page_slices import chosen
 from app.jobs.results import Issue
 from workers.processors import hypertext, markdown, plain
 from workers.processors.attached import Attached, AttachedPdf, attached_to
@@ -25,6 +26,7 @@ MEDIA_TYPES = (
 )
 
 Read = tuple[list[Element], Issue | None]
+NOTHING: Read = ([], None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +35,7 @@ class Pages:
 
     issues: of the document as a whole; told with its first page. attached: how many of the pages,
     the last ones, are those of attached files. last: the numbers of the last page of each file.
+    wanted: those that are read; on the others nothing stands.
     """
 
     total: int
@@ -40,6 +43,7 @@ class Pages:
     issues: tuple[Issue, ...] = ()
     attached: int = 0
     last: frozenset[int] = frozenset()
+    wanted: frozenset[int] = frozenset()
 
 
 def pages(
@@ -49,6 +53,7 @@ def pages(
     done: int,
     passwords: Sequence[str] = (),
     with_attached: bool = False,
+    page_slice: str | None = None,
 ) -> Pages:
     """Open a document and give its pages after the first `done`.
 
@@ -59,36 +64,52 @@ def pages(
 
     with_attached: the PDFs attached to a PDF are read too, each as a section under its name after
     the pages of the document; their elements and issues have the numbers of their own pages.
+    page_slice: the pages that are read, those of attached files not among them; what has no pages
+    is one. None for all.
 
     Raises:
-        ProcessingFailed: PASSWORD, CORRUPT, UNSUPPORTED_FORMAT, or TOO_LARGE for an archive.
+        ProcessingFailed: PASSWORD, CORRUPT, UNSUPPORTED_FORMAT, TOO_LARGE for an archive, or OPTION
+            where no page is meant.
     """
     kind = media_type.split(";", maxsplit=1)[0].strip().lower()
     match kind:
         case "application/pdf":
             opened = open_pdf(source, passwords)
+            with_attached = with_attached and page_slice is None
             found = attached_to(opened.document, passwords) if with_attached else Attached()
-            return _pdf(opened, found, done)
+            return _pdf(opened, found, done, page_slice)
         case "application/epub+zip":
-            book = Epub(source)
-            return Pages(
-                book.total, (_chapter(book, number) for number in range(done + 1, book.total + 1))
-            )
+            return _epub(Epub(source), done, page_slice)
         case "text/html" | "application/xhtml+xml":
-            return _sliced(source, hypertext.elements(source), done)
+            return _sliced(source, hypertext.elements(source), done, page_slice)
         case "text/markdown" | "text/x-markdown":
-            return _sliced(source, markdown.elements(source), done)
+            return _sliced(source, markdown.elements(source), done, page_slice)
         case "text/plain":
             reader = markdown if markdown.is_markdown(source) else plain
-            return _sliced(source, reader.elements(source), done)
+            return _sliced(source, reader.elements(source), done, page_slice)
     raise ProcessingFailed(
         ErrorCode.UNSUPPORTED_FORMAT,
         f"{kind} cannot be read; these can: {', '.join(MEDIA_TYPES)}.",
     )
 
 
-def _pdf(opened: OpenPdf, found: Attached, done: int) -> Pages:
-    parts = [Part(Pdf(opened.document))]
+def wanted_of(page_slice: str | None, total: int) -> frozenset[int]:
+    """Return the numbers of the pages that are meant of so many.
+
+    Raises:
+        ProcessingFailed: OPTION, where none is.
+    """
+    wanted = chosen(page_slice, total)
+    if not wanted and total:
+        message = f"pageSlice means none of its pages, of which there are {total}."
+        raise ProcessingFailed(ErrorCode.OPTION, message)
+    return wanted
+
+
+def _pdf(opened: OpenPdf, found: Attached, done: int, page_slice: str | None) -> Pages:
+    total = opened.document.page_count
+    wanted = None if page_slice is None else wanted_of(page_slice, total)
+    parts = [Part(Pdf(opened.document), wanted=wanted)]
     parts += [Part(Pdf(file.opened.document), file) for file in found.files]
     last = list(accumulate(part.pdf.total for part in parts))
     return Pages(
@@ -99,6 +120,7 @@ def _pdf(opened: OpenPdf, found: Attached, done: int) -> Pages:
         issues=(*opened.issues(), *found.issues),
         attached=last[-1] - last[0],
         last=frozenset(last),
+        wanted=frozenset(range(1, last[-1] + 1)) if wanted is None else wanted,
     )
 
 
@@ -108,10 +130,14 @@ class Part:
 
     pdf: Pdf
     file: AttachedPdf | None = None
+    wanted: frozenset[int] | None = None
 
     def read(self, done: int) -> Iterator[Read]:
         """Yield the pages after the first `done`, all of them where that is less than none."""
         for number in range(max(done, 0) + 1, self.pdf.total + 1):
+            if self.wanted is not None and number not in self.wanted:
+                yield NOTHING
+                continue
             elements, issue = self.pdf.page(number)
             if self.file is not None:
                 elements = [self.file.below(element) for element in elements]
@@ -120,11 +146,20 @@ class Part:
             yield elements, issue
 
 
-def _sliced(source: Path, elements: Iterator[Located], done: int) -> Pages:
+def _sliced(source: Path, elements: Iterator[Located], done: int, page_slice: str | None) -> Pages:
     """The slices that are done are read once more: what they are is known only from the start."""
+    wanted_of(page_slice, 1)
     count = total(source.stat().st_size)
     parts = slices(elements, count)
-    return Pages(count, ((part, None) for number, part in enumerate(parts) if number >= done))
+    read = ((part, None) for number, part in enumerate(parts) if number >= done)
+    return Pages(count, read, wanted=frozenset(range(1, count + 1)))
+
+
+def _epub(book: Epub, done: int, page_slice: str | None) -> Pages:
+    wanted = wanted_of(page_slice, book.total)
+    numbers = range(done + 1, book.total + 1)
+    read = (_chapter(book, number) if number in wanted else NOTHING for number in numbers)
+    return Pages(book.total, read, wanted=wanted)
 
 
 def _chapter(book: Epub, number: int) -> Read:

@@ -43,7 +43,12 @@ def segment(
             ErrorCode.GENERIC, "Another version of the service began this; run the job again."
         )
     pages = reading.pages(
-        source, media_type, done=done["page"], passwords=given.passwords, with_attached=True
+        source,
+        media_type,
+        done=done["page"],
+        passwords=given.passwords,
+        with_attached=True,
+        page_slice=given.page_slice,
     )
     packer = Packer(options.max_size, done["tail"])
     told: bool = done["told"]

@@ -1,6 +1,6 @@
 """TRANSFORM: make other files of documents."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
@@ -34,6 +34,7 @@ class _Texts:
     read: Iterator[Read]
     between: str
     issues: tuple[Issue, ...] = ()
+    wanted: frozenset[int] = frozenset()
 
 
 def transform(
@@ -60,7 +61,7 @@ def transform(
     """
     match options.output:
         case TransformOutput.TEXT:
-            texts = partial(_texts, source, media_type, given.passwords)
+            texts = partial(_texts, source, media_type, given)
             _text(texts, emit, checkpoint=checkpoint)
         case TransformOutput.IMAGE:
             look = _look(options)
@@ -90,6 +91,7 @@ def _text(
             ErrorCode.GENERIC, "Another version of the service began this; run the job again."
         )
     texts = open_after(done["page"])
+    first = min(texts.wanted, default=0)
     told: bool = done["told"]
     offset: int = done["bytes"]
     for number, (text, issue) in enumerate(texts.read, done["page"] + 1):
@@ -97,8 +99,8 @@ def _text(
         if issue is not None and not (issue.code == "NO_TEXT" and told):
             issues += (issue,)
         told = told or (issue is not None and issue.code == "NO_TEXT")
-        before = texts.between if number > 1 else ""
-        content = (before + text).encode(errors="replace")
+        before = texts.between if number > first else ""
+        content = (before + text if number in texts.wanted else "").encode(errors="replace")
         state = {
             "version": _CHECKPOINT_VERSION,
             "page": number,
@@ -110,16 +112,24 @@ def _text(
         offset += len(content)
 
 
-def _texts(source: Path, media_type: str, passwords: Sequence[str], done: int) -> _Texts:
+def _texts(source: Path, media_type: str, given: DocumentOptions, done: int) -> _Texts:
     kind = media_type.split(";", maxsplit=1)[0].strip().lower()
     if kind == "text/plain":
+        reading.wanted_of(given.page_slice, 1)
         count = total(source.stat().st_size)
-        parts = slices(_lines(source), count)
-        return _Texts(count, (("".join(part), None) for part in islice(parts, done, None)), "")
-    pages = reading.pages(source, media_type, done=done, passwords=passwords)
+        parts = (("".join(part), None) for part in slices(_lines(source), count))
+        whole = frozenset(range(1, count + 1))
+        return _Texts(count, islice(parts, done, None), "", wanted=whole)
+    pages = reading.pages(
+        source,
+        media_type,
+        done=done,
+        passwords=given.passwords,
+        page_slice=given.page_slice,
+    )
     read = ((_ended(wording(elements)), issue) for elements, issue in pages.read)
     between = "\f" if kind == "application/pdf" else "\n"
-    return _Texts(pages.total, read, between, pages.issues)
+    return _Texts(pages.total, read, between, pages.issues, pages.wanted)
 
 
 def _lines(source: Path) -> Iterator[tuple[int, str]]:
