@@ -29,6 +29,11 @@ async def children_of(work: Work, job_id: UUID) -> Sequence[Job]:
     return (await work.session.exec(statement)).all()
 
 
+def unjudged(rules: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Return rules as a conditional job keeps them before they are looked at."""
+    return [{**rule, "matched": None, "clauses": [], "jobIds": []} for rule in rules]
+
+
 async def count(work: Work, job_id: UUID) -> int:
     """Return how many children a job has."""
     return (await work.session.exec(select(func.count()).where(col(Job.parent_id) == job_id))).one()

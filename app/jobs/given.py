@@ -86,6 +86,13 @@ def were_wiped(options: Iterable[Kept]) -> bool:
     return any("wiped" in option for option in options)
 
 
+def of_rules(job: Job) -> list[Sequence[Kept]]:
+    """Return the options of all jobs in the rules of a conditional job, and of their documents."""
+    requests = [request for rule in job.rules or () for request in rule["requests"]]
+    documents = [document for request in requests for document in request["documents"]]
+    return [each["options"] for each in (*requests, *documents)]
+
+
 async def wipe(work: Work, jobs: Sequence[Job]) -> None:
     """Forget the secrets of jobs that have ended, of their documents and of their rules."""
     for job in jobs:

@@ -20,7 +20,7 @@ from app.db.columns import new_id
 from app.db.work import ReadSession, Work
 from app.documents.models import Document, DocumentStatus
 from app.errors import AlreadyRetried, NotFound, NothingToRetry, SecretsGone
-from app.jobs import events, given, limits, runs
+from app.jobs import dependents, events, families, given, limits, runs
 from app.jobs.events import Note
 from app.jobs.models import Job, JobDocument, Segment
 from app.jobs.queue import Doorbell
@@ -70,11 +70,18 @@ async def retry(
     await _check_open(work, before)
     taken = _taken(before, rows)
     again = [row for row in rows if row.document_id not in taken]
-    kept = [before.options, *(row.options for row in again)]
-    if again and any(given.were_wiped(options) for options in kept):
+    kept = [before.options, *(row.options for row in again), *given.of_rules(before)]
+    needed = again or before.rules is not None
+    if needed and any(given.were_wiped(options) for options in kept):
         raise SecretsGone(job_id)
-    job = _copy(before, await limits.admit(work, before.application_id), caller)
+    application = await limits.admit(work, before.application_id)
+    prerequisite = await _prerequisite(work, before, alone=not rows)
+    job = _copy(before, application, caller)
     job.submitter_ip = submitter_ip
+    if prerequisite is not None:
+        job.execute_after_id = prerequisite.id
+    if before.rules is not None:
+        job.rules = families.unjudged(before.rules)
     job.total_size = sum(document.size or 0 for document in found)
     job.waits_for_data = any(document.status is DocumentStatus.NEW for document in found)
     work.session.add(job)
@@ -84,9 +91,29 @@ async def retry(
     await events.first(
         work, bell, job, message=f"The job was accepted; it repeats {before.name!r}."
     )
-    if not job.waits_for_data:
-        work.after_commit(lambda: bell.ring(job.id))
+    if prerequisite is not None:
+        await dependents.attach(work, bell, job, prerequisite)
+    work.after_commit(lambda: bell.ring(job.id))
     return job
+
+
+async def _prerequisite(work: Work, job: Job, *, alone: bool) -> Job | None:
+    """Return what a job that repeats this one comes after: the newest that repeats what it did.
+
+    None where it came after nothing, or that is gone and it has all it needs. alone: it has no
+    documents of its own.
+
+    Raises:
+        NotFound: it can do nothing without the other one.
+    """
+    parent = None if job.parent_id is None else await work.session.get(Job, job.parent_id)
+    id = job.execute_after_id or (parent and alone and parent.execute_after_id) or None
+    if id is None:
+        return None
+    found = await dependents.found(work, await dependents.newest_retry(work.session, id))
+    if found is None and alone:
+        raise NotFound("job", str(id))
+    return found
 
 
 async def newest(session: ReadSession, job_ids: Sequence[UUID]) -> dict[UUID, UUID | None]:

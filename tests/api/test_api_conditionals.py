@@ -4,7 +4,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
-from service import CANCEL, CREATE_JOB, DELETE, Service
+from service import CANCEL, CREATE_JOB, DELETE, RETRY, Service
 
 from app.db.work import reading
 from app.jobs.models import Job
@@ -324,6 +324,21 @@ async def kept_of(service: Service, id: str, word: str) -> bool:
     """Return whether a word stands anywhere in the row of a job."""
     async with reading(service.database) as session:
         return word in repr(await session.get_one(Job, UUID(id)))
+
+
+async def test_a_retry_looks_at_the_rules_again(paced: Service) -> None:
+    bad = await paced.upload("fail CORRUPT")
+    first = await paced.create("page One")
+    id = await conditional(paced, first, rule("r", {"segmentCount": 1}, job(bad)))
+    await paced.work()
+    assert (await read(paced, id))["status"] == "FAILED"
+    again = (await paced.ask(RETRY, id=id))["job"]["id"]
+    assert (await read(paced, again))["result"] is None
+    await paced.work()
+    found = await read(paced, again)
+    assert (found["status"], found["children"]["totalCount"]) == ("FAILED", 1)
+    assert found["executeAfter"] == {"id": first}
+    assert found["result"]["rules"][0]["matched"] is True
 
 
 async def test_a_preview_says_what_rules_would_come_to(paced: Service) -> None:

@@ -13,7 +13,15 @@ from world import World
 from app.db.work import transaction
 from app.documents.models import Document, DocumentStatus
 from app.errors import ErrorCode, InvalidInput, NotFound
-from app.jobs import commands, creation, deletions, dependents, events, recording
+from app.jobs import (
+    commands,
+    creation,
+    deletions,
+    dependents,
+    events,
+    recording,
+    retries,
+)
 from app.jobs.events import Note
 from app.jobs.models import Job, JobEvent
 from app.jobs.states import FINISHED, JobStatus
@@ -306,6 +314,26 @@ async def test_the_newest_retry_stands_for_a_job(world: World) -> None:
             await dependents.newest_retry(work.session, id) for id in (first, again, newest, alone)
         ]
     assert found == [newest, newest, newest, alone]
+
+
+async def test_a_retried_job_waits_for_the_newest_retry_of_the_other(world: World) -> None:
+    first = await world.create()
+    second = await after(world, first)
+    await end(world, first, S.FAILED)
+    first_again = await retry(world, await retry(world, first, ended=True))
+    second_again = await retry(world, second)
+    row = await world.row(second_again)
+    assert (row.status, row.execute_after_id, row.waits_for_job) == (S.PENDING, first_again, True)
+    await end(world, first_again)
+    assert (await world.claimed()).job_id == second_again
+
+
+async def retry(world: World, id: UUID, *, ended: bool = False) -> UUID:
+    async with transaction(world.database) as work:
+        job = await retries.retry(work, world.bell, caller=world.caller, job_id=id)
+    if ended:
+        await end(world, job.id, S.FAILED)
+    return job.id
 
 
 @pytest.mark.parametrize("status", [S.PROCESSING, *FINISHED])
