@@ -12,7 +12,7 @@ except ImportError:
     E5 = None
 
 # Read here, once: what a sandboxed child reads of it is shared with all the others.
-_MODEL = None if E5 is None else E5()
+_MODEL = None if E5 is None else E5(num_threads=1)
 
 
 Vectors = Any  # an array: a row of length 1 for each text
