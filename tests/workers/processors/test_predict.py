@@ -2,7 +2,7 @@ import json
 from pathlib import Path
 
 import pytest
-from papers import CORPUS, HTML, MARKDOWN, PDF, TEXT, Paper
+from papers import CORPUS, HTML, LOREM, MARKDOWN, PDF, TEXT, Paper
 
 from app.errors import ErrorCode, ProcessingFailed
 from app.jobs.options import Category, PredictOptions
@@ -102,13 +102,15 @@ def test_a_run_goes_on_after_any_page_as_if_it_had_not_stopped(tmp_path: Path) -
 
 
 def test_of_a_long_document_only_some_pages_are_judged(tmp_path: Path) -> None:
-    source = tmp_path / "long.txt"
-    source.write_text("\n\n".join(f"This is sentence {number}." for number in range(90_000)))
+    words = LOREM.split()
+    texts = [" ".join(words[number : number + 8]) for number in range(26)]
 
-    pages = run(source, TEXT)
+    pages = run(paper(tmp_path, *texts), PDF)
 
-    assert len(pages) == 36
-    assert len(pages[-1].checkpoint["pages"]) == 24
+    judged = [page for page, _ in pages[-1].checkpoint["pages"]]
+    assert len(pages) == 26
+    assert len(judged) == 24
+    assert (judged[0], judged[-1]) == (1, 26)
 
 
 def test_a_document_without_text_fails(tmp_path: Path) -> None:
