@@ -4,48 +4,26 @@ A workflow resolves to the same typed task that `task` of createJob would name. 
 it to WORKFLOWS: its fields are those of the task that callers may set by an option.
 """
 
-import math
-import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, dataclass, field, fields
 from types import NoneType, UnionType
 from typing import Any, get_args, get_origin, get_type_hints
 
 from app.errors import AppError, FieldError, InvalidInput
 from app.jobs import checks
-from app.jobs.given import META, PASSWORD, GivenOption
+from app.jobs.given import PASSWORD, GivenOption
 from app.jobs.models import Job
+from app.jobs.option_specs import (
+    COMMON,
+    CUSTOM_META,
+    MAX_PASSWORDS,
+    TOO_MANY_PASSWORDS,
+    Loc,
+    OptionSpec,
+    check_options,
+)
 from app.jobs.options import TASKS, Category, ImageFormat, Task, TransformOutput, task_of
 from app.jobs.types import JobType, OptionType
-
-MAX_OPTIONS = 200
-MAX_PASSWORDS = 64
-MAX_PASSWORD_CHARS = 1000
-MAX_TEXT_CHARS = 10_000
-_META_NAME = re.compile(r"META\.[A-Z][A-Z0-9_]{0,63}")
-_UNSTORABLE = re.compile(r"[\x00\ud800-\udfff]")  # NUL, and halves of characters
-
-Loc = tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class OptionSpec:
-    """An option that may be set: its JSON type, and what it means when it is not.
-
-    field: of the task, which it sets. kind: what that field holds; an int is a NUMBER without a
-    fraction, an enum a STRING that is one of its words. listed: a STRING holds several, separated
-    by commas.
-    """
-
-    name: str
-    type: OptionType
-    description: str
-    default: Any = None
-    repeatable: bool = False
-    secret: bool = False
-    field: str | None = None
-    kind: Callable[[Any], Any] = str
-    listed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,33 +96,6 @@ WORKFLOWS = (
 )
 """The first is the default."""
 
-COMMON = (
-    OptionSpec(
-        PASSWORD,
-        OptionType.STRING,
-        "A password for locked files, also for files embedded in or attached to them. May stand "
-        f"up to {MAX_PASSWORDS} times; the empty one is tried first, then each in its order.",
-        repeatable=True,
-        secret=True,
-    ),
-    *(
-        OptionSpec(f"{META}{name}", OptionType.STRING, f"{what} of what the job produces.")
-        for name, what in (
-            ("AUTHOR", "The author"),
-            ("TITLE", "The title"),
-            ("SUBJECT", "The subject"),
-            ("KEYWORDS", "Keywords"),
-        )
-    ),
-)
-"""Options of every profile, which may also stand beside a task."""
-
-CUSTOM_META = OptionSpec(
-    f"{META}<NAME>",
-    OptionType.STRING,
-    "Any other word of yours about what the job produces; the name in capitals, digits and _.",
-)
-
 
 def default_workflow() -> Workflow:
     """Return the workflow of a request that names neither a task nor a workflow."""
@@ -211,7 +162,7 @@ def check_document(
     _of_document(resolved, given, loc)
     own = sum(option.name == PASSWORD for option in given)
     if own and own + job_passwords > MAX_PASSWORDS:
-        raise InvalidInput(FieldError(loc, _TOO_MANY_PASSWORDS, "option"))
+        raise InvalidInput(FieldError(loc, TOO_MANY_PASSWORDS, "option"))
 
 
 def task_of_document(resolved: Resolved, given: Sequence[GivenOption]) -> Task:
@@ -229,55 +180,6 @@ def _of_document(resolved: Resolved, given: Sequence[GivenOption], loc: Loc) -> 
         return resolved.task
     chosen, variant = _named(resolved.workflow, resolved.profile, ())
     return _task(chosen, variant, given, loc, base=resolved.task)
-
-
-def check_options(
-    given: Sequence[GivenOption], known: Sequence[OptionSpec], *, loc: Loc, of: str
-) -> list[tuple[OptionSpec, Any]]:
-    """Return each option with its spec and its value as the task has it.
-
-    of: what they are options of, as the beginning of a sentence.
-
-    Raises:
-        InvalidInput: an option is unknown, repeated or of another type. No message repeats a value,
-            nor a name: callers confuse the two.
-    """
-    if len(given) > MAX_OPTIONS:
-        raise InvalidInput(FieldError(loc, f"At most {MAX_OPTIONS} options can be set.", "option"))
-    by_name = {spec.name: spec for spec in known if spec is not CUSTOM_META}
-    errors: list[FieldError] = []
-    seen: set[str] = set()
-    found: list[tuple[OptionSpec, Any]] = []
-    for place, option in enumerate(given):
-        here = (*loc, str(place))
-        spec = by_name.get(option.name)
-        if spec is None and _META_NAME.fullmatch(option.name):
-            spec = CUSTOM_META
-        if spec is None:
-            names = ", ".join(spec.name for spec in known)
-            message = f"{of} takes no such option; there are: {names}."
-            errors.append(FieldError((*here, "name"), message, "option"))
-            continue
-        if option.name in seen and not spec.repeatable:
-            message = f"{option.name} stands twice; only {PASSWORD} may be repeated."
-            errors.append(FieldError((*here, "name"), message, "option"))
-        seen.add(option.name)
-        try:
-            found.append((spec, _value(spec, option)))
-        except _WrongValue as wrong:
-            errors.append(FieldError((*here, "value"), f"{option.name} {wrong}.", "option"))
-    if sum(option.name == PASSWORD for option in given) > MAX_PASSWORDS:
-        errors.append(FieldError(loc, _TOO_MANY_PASSWORDS, "option"))
-    if errors:
-        raise InvalidInput(*errors)
-    return found
-
-
-_TOO_MANY_PASSWORDS = f"At most {MAX_PASSWORDS} passwords can be tried on one document."
-
-
-class _WrongValue(Exception):
-    """Says what a value should be; never what it is."""
 
 
 def _named(workflow: str | None, profile: str | None, loc: Loc) -> tuple[Workflow, Profile]:
@@ -389,48 +291,3 @@ def _json_default(value: Any) -> Any:  # noqa: ANN401 - the default of any field
     if isinstance(value, tuple):
         return ", ".join(each.name if isinstance(each, Category) else each for each in value)
     return value
-
-
-def _value(spec: OptionSpec, option: GivenOption) -> Any:  # noqa: ANN401 - of the field it is for
-    value = option.value
-    match spec.type:
-        case OptionType.BOOLEAN:
-            if not isinstance(value, bool):
-                raise _WrongValue("takes true or false")
-            return value
-        case OptionType.NUMBER:
-            return _number(spec, value)
-        case OptionType.STRING:
-            return _string(spec, value)
-
-
-def _number(spec: OptionSpec, value: Any) -> int | float:  # noqa: ANN401 - any JSON
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise _WrongValue("takes a number")
-    number = "a whole number" if spec.kind is int else "a number"
-    try:
-        found: int | float = spec.kind(value)
-    except (ValueError, OverflowError):  # infinity, what is no number, what no float can hold
-        raise _WrongValue(f"takes {number}") from None
-    if found != value or found in {math.inf, -math.inf}:
-        raise _WrongValue(f"takes {number}")
-    return found
-
-
-def _string(spec: OptionSpec, value: Any) -> Any:  # noqa: ANN401 - any JSON
-    if not isinstance(value, str):
-        raise _WrongValue("takes a string")
-    most = MAX_PASSWORD_CHARS if spec.secret else MAX_TEXT_CHARS
-    if len(value) > most or _UNSTORABLE.search(value):
-        raise _WrongValue(f"has at most {most:,} characters, NUL not among them")
-    if spec.listed:
-        return tuple(_word(spec, part.strip()) for part in value.split(",") if part.strip())
-    return _word(spec, value)
-
-
-def _word(spec: OptionSpec, value: str) -> Any:  # noqa: ANN401 - of the field it is for
-    try:
-        return spec.kind(value)
-    except ValueError:
-        words = ", ".join(getattr(spec.kind, "__members__", ()))
-        raise _WrongValue(f"is one of: {words}") from None

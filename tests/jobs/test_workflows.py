@@ -8,6 +8,13 @@ import pytest
 from app.errors import FieldError, InvalidInput
 from app.jobs import workflows
 from app.jobs.given import GivenOption
+from app.jobs.option_specs import (
+    COMMON,
+    CUSTOM_META,
+    MAX_PASSWORDS,
+    OptionSpec,
+    check_options,
+)
 from app.jobs.options import (
     Category,
     ImageFormat,
@@ -20,13 +27,8 @@ from app.jobs.options import (
 )
 from app.jobs.types import OptionType
 from app.jobs.workflows import (
-    COMMON,
-    CUSTOM_META,
-    MAX_PASSWORDS,
     WORKFLOWS,
-    OptionSpec,
     Resolved,
-    check_options,
     resolve,
     specs,
     task_of_document,
