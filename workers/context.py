@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import datetime
 from uuid import UUID
 
 from app.db.columns import new_id
@@ -26,6 +27,8 @@ class WorkerContext:
     sandbox: Sandbox
     worker_id: UUID = field(default_factory=new_id)
     nudges: dict[UUID, asyncio.Event] = field(default_factory=dict)
+    # Until when this worker knows that nothing deleted is left in the database's log.
+    wiped_until: datetime | None = None
 
     @property
     def limits(self) -> Limits:

@@ -7,7 +7,8 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlmodel import col, delete, select
+from sqlalchemy import literal_column
+from sqlmodel import col, delete, func, select
 
 from app.clock import now
 from app.db.work import Work, reading, transaction, unbroken
@@ -149,6 +150,19 @@ async def _removed(context: WorkerContext, key: UUID) -> bool:
     return True
 
 
+async def wipe(context: WorkerContext) -> None:
+    """Have nothing of a deleted job stay in SQLite's write-ahead log."""
+    moment = now()
+    newest = select(func.max(JobEvent.at)).where(col(JobEvent.kind) == literal_column("'DELETED'"))
+    async with reading(context.database) as session:
+        deleted_at = (await session.exec(newest)).one()
+    wiped = context.wiped_until
+    if deleted_at is None or (wiped is not None and deleted_at < wiped):
+        return
+    if await context.database.empty_log():
+        context.wiped_until = moment
+
+
 async def forget(context: WorkerContext) -> None:
     """Forget deleted jobs, old keys of requests, and workers that went without a word."""
     async with transaction(context.database) as work:
@@ -183,4 +197,5 @@ STEPS = (
     remove_expired,
     remove_files,
     forget,
+    wipe,
 )

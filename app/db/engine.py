@@ -1,5 +1,9 @@
 """Engines for PostgreSQL, and for SQLite set up so that nothing is lost or locked out."""
 
+import asyncio
+import contextlib
+import sqlite3
+
 from sqlalchemy import Connection, event
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.engine.interfaces import DBAPIConnection
@@ -58,10 +62,27 @@ class Database:
         """The engine that writes."""
         return self._writer
 
+    async def empty_log(self) -> bool:
+        """Move all that SQLite's write-ahead log holds into the file, and empty it.
+
+        Before that the log has copies of what was deleted. False: somebody reads or writes just
+        now; nothing waits for them. True on PostgreSQL, too.
+        """
+        if not self.is_sqlite:
+            return True
+        return await asyncio.to_thread(_empty_log, str(self.url.database))
+
     async def close(self) -> None:
         """Close every connection."""
         await self._writer.dispose()
         await self._reader.dispose()
+
+
+def _empty_log(path: str) -> bool:
+    # A connection of its own: those of the pools wait for others, and have begun a transaction.
+    with contextlib.closing(sqlite3.connect(path, timeout=0)) as connection:
+        busy, _, _ = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+    return not busy
 
 
 def _driver_url(url: str) -> URL:
