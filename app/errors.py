@@ -176,6 +176,19 @@ class SecretsGone(Conflict):
         )
 
 
+class PrerequisiteFailed(Conflict):
+    code = "PREREQUISITE_FAILED"
+    title = "Prerequisite failed"
+    meaning = "The job that this one comes after has failed, was canceled, or is gone."
+    what_to_do = "Retry conflictingJob first; the retry of this one waits for that."
+
+    def __init__(self, job_id: UUID | None) -> None:
+        message = "The job that it comes after has not succeeded; retry that first."
+        if job_id is None:
+            message = "The job that it comes after is gone; create another job."
+        super().__init__(message, job_id=job_id)
+
+
 class IdempotencyKeyReused(Conflict):
     code = "IDEMPOTENCY_KEY_REUSED"
     title = "Idempotency key reused"

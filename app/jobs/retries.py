@@ -19,7 +19,13 @@ from app.clock import now
 from app.db.columns import new_id
 from app.db.work import ReadSession, Work
 from app.documents.models import Document, DocumentStatus
-from app.errors import AlreadyRetried, NotFound, NothingToRetry, SecretsGone
+from app.errors import (
+    AlreadyRetried,
+    NotFound,
+    NothingToRetry,
+    PrerequisiteFailed,
+    SecretsGone,
+)
 from app.jobs import dependents, events, families, given, limits, runs
 from app.jobs.events import Note
 from app.jobs.models import Job, JobDocument, Segment
@@ -61,7 +67,8 @@ async def retry(
         NotFound: there is no such job.
         NothingToRetry: it has not ended, or all of it was done.
         AlreadyRetried: a job that repeats it is open.
-        SecretsGone: a document needs a password again that is not kept any more.
+        SecretsGone: a password is needed again that is not kept any more.
+        PrerequisiteFailed: what it comes after would have to be repeated first.
         TooManyJobs: the application has no room for another open job.
     """
     before = await _repeatable(work, caller, job_id)
@@ -75,11 +82,10 @@ async def retry(
     if needed and any(given.were_wiped(options) for options in kept):
         raise SecretsGone(job_id)
     application = await limits.admit(work, before.application_id)
-    prerequisite = await _prerequisite(work, before, alone=not rows)
+    prerequisite = await _prerequisite(work, before, rows)
     job = _copy(before, application, caller)
     job.submitter_ip = submitter_ip
-    if prerequisite is not None:
-        job.execute_after_id = prerequisite.id
+    job.execute_after_id = before.execute_after_id if prerequisite is None else prerequisite.id
     if before.rules is not None:
         job.rules = families.unjudged(before.rules)
     job.total_size = sum(document.size or 0 for document in found)
@@ -88,32 +94,12 @@ async def retry(
     await work.session.flush()
     for row in rows:
         work.session.add(_copy_document(row, job, taken))
-    await events.first(
-        work, bell, job, message=f"The job was accepted; it repeats {before.name!r}."
-    )
+    message = f"The job was accepted; it repeats number {before.number}."
+    await events.first(work, bell, job, message=message)
     if prerequisite is not None:
         await dependents.attach(work, bell, job, prerequisite)
     work.after_commit(lambda: bell.ring(job.id))
     return job
-
-
-async def _prerequisite(work: Work, job: Job, *, alone: bool) -> Job | None:
-    """Return what a job that repeats this one comes after: the newest that repeats what it did.
-
-    None where it came after nothing, or that is gone and it has all it needs. alone: it has no
-    documents of its own.
-
-    Raises:
-        NotFound: it can do nothing without the other one.
-    """
-    parent = None if job.parent_id is None else await work.session.get(Job, job.parent_id)
-    id = job.execute_after_id or (parent and alone and parent.execute_after_id) or None
-    if id is None:
-        return None
-    found = await dependents.found(work, await dependents.newest_retry(work.session, id))
-    if found is None and alone:
-        raise NotFound("job", str(id))
-    return found
 
 
 async def newest(session: ReadSession, job_ids: Sequence[UUID]) -> dict[UUID, UUID | None]:
@@ -189,6 +175,24 @@ async def _check_open(work: Work, job: Job) -> None:
     found = (await work.session.exec(statement)).first()
     if found is not None:
         raise AlreadyRetried(found)
+
+
+async def _prerequisite(work: Work, job: Job, rows: Sequence[JobDocument]) -> Job | None:
+    """Return the newest repetition of what a job comes after, held; None where it needs nothing.
+
+    Raises:
+        PrerequisiteFailed: that has not succeeded and never will.
+    """
+    if rows and job.started_at is not None:
+        return None
+    parent = None if job.parent_id is None else await work.session.get(Job, job.parent_id)
+    id = job.execute_after_id or (parent and not rows and parent.execute_after_id) or None
+    if id is None:
+        return None
+    found = await dependents.found(work, await dependents.newest_retry(work.session, id))
+    if found is None or found.status in {JobStatus.FAILED, JobStatus.CANCELED}:
+        raise PrerequisiteFailed(None if found is None else found.id)
+    return found
 
 
 def _taken(job: Job, rows: Sequence[JobDocument]) -> set[UUID]:

@@ -48,7 +48,7 @@ async def test_children_go_along_and_what_is_open_is_canceled_first(world: World
     first, second = [await world.create(document, owned=True) for _ in range(2)]
     third = await world.create()
     async with transaction(world.database) as work:
-        for id, above in ((first, parent), (second, parent), (third, second)):
+        for id, above in ((first, parent), (second, parent), (third, parent)):
             await work.session.exec(update(Job).where(col(Job.id) == id).values(parent_id=above))
     stays = await world.create()
     gone = await delete(world, parent)

@@ -12,12 +12,21 @@ from world import World
 
 from app.accounts.models import Application
 from app.db.work import reading, transaction
-from app.errors import AlreadyRetried, ErrorCode, Failure, NotFound, NothingToRetry, SecretsGone
-from app.jobs import commands, deletions, recording, retries, runs
+from app.errors import (
+    AlreadyRetried,
+    ErrorCode,
+    Failure,
+    NotFound,
+    NothingToRetry,
+    PrerequisiteFailed,
+    SecretsGone,
+)
+from app.jobs import commands, deletions, recording, retries, runs, turns
 from app.jobs.models import Job, JobDocument, Segment
 from app.jobs.runs import Run, RunLost
 from app.jobs.states import FINISHED, JobStatus
-from app.jobs.types import JobOutcome, JobPriority
+from app.jobs.types import JobOutcome, JobPriority, JobType, WaitKind
+from app.jobs.waits import waits
 
 pytestmark = pytest.mark.anyio
 
@@ -213,6 +222,69 @@ async def test_settings_of_the_old_job_are_those_of_the_new(world: World) -> Non
     assert [(each.document_id, each.owned) for each in await world.documents(again)] == [
         (each.document_id, True) for each in await world.documents(id)
     ]
+
+
+async def test_what_comes_after_a_failed_job_waits_for_its_retry(world: World) -> None:
+    first = await world.create()
+    second = await world.create(await world.document(), execute_after_id=first)
+    run = await world.claimed()
+    async with transaction(world.database) as work:
+        await recording.fail(work, world.bell, run, BROKEN)
+    assert (await world.row(second)).error_code is ErrorCode.DEPENDENCY
+    with pytest.raises(PrerequisiteFailed) as refused:
+        await retry(world, second)
+    assert refused.value.job_id == first
+    first_again = await retry(world, first)
+    second_again = await retry(world, second)
+    job = await world.row(second_again)
+    assert (job.waits_for_job, job.execute_after_id) == (True, first_again)
+    async with reading(world.database) as session:
+        (wait,) = (await waits(session, [second_again], ageing=turns.AGEING)).values()
+    assert wait is not None
+    assert (wait.kind, wait.job_id) == (WaitKind.DEPENDENCY, first_again)
+    run = await world.claimed()
+    assert run.job_id == first_again
+    await world.record(run, 1, total=1)
+    await end(world, run, 0, None)
+    async with transaction(world.database) as work:
+        await recording.finish(work, world.bell, run)
+    assert (await world.claimed()).job_id == second_again
+
+
+async def test_a_job_that_ran_is_repeated_though_the_one_before_it_is_gone(world: World) -> None:
+    before = await world.job(JobStatus.COMPLETED)
+    id = await world.create(await world.document(), execute_after_id=before)
+    run = await world.claimed()
+    async with transaction(world.database) as work:
+        await recording.fail(work, world.bell, run, BROKEN)
+        await work.session.delete(await work.session.get_one(Job, before))
+    again = await retry(world, id)
+    assert (await world.claimed()).job_id == again
+
+
+async def test_a_conditional_job_is_judged_anew(world: World) -> None:
+    before = await world.job(JobStatus.COMPLETED)
+    rule = {"name": "r", "conditions": {}, "jobs": [], "requests": []}
+    judged = {"matched": True, "clauses": [], "jobIds": [str(before)]}
+    id = await world.job(
+        JobStatus.FAILED,
+        type=JobType.CONDITIONAL,
+        outcome=JobOutcome.ERROR,
+        settings={},
+        execute_after_id=before,
+        rules=[{**rule, **judged}],
+    )
+    job = await world.row(await retry(world, id))
+    assert (job.status, job.execute_after_id) == (JobStatus.PENDING, before)
+    assert job.rules == [{**rule, "matched": None, "clauses": [], "jobIds": []}]
+
+
+async def test_a_child_is_repeated_by_itself(world: World) -> None:
+    parent = await world.job(JobStatus.COMPLETED)
+    id = await failed(world)
+    async with transaction(world.database) as work:
+        await work.session.exec(update(Job).where(col(Job.id) == id).values(parent_id=parent))
+    assert (await world.row(await retry(world, id))).parent_id is None
 
 
 async def retry(world: World, id: UUID) -> UUID:
