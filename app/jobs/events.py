@@ -267,7 +267,7 @@ async def _write_together(
     written.sort(key=lambda job: job.number)
     for job in written:
         work.session.add(_event(job, notes[job.id]))
-        work.after_commit(partial(bell.publish, job.id))
+        work.after_commit(partial(bell.publish, job.id, job.application_id))
     await work.session.flush()
     return written
 
