@@ -41,7 +41,7 @@ log = logging.getLogger(__name__)
 class Limits:
     """What one run may use.
 
-    memory_bytes: address space of the child, about 260 MiB of which it has from the start.
+    memory_bytes: address space of the child, about 350 MiB of which it has from the start.
     page_time: for one page, of the clock and of the processor; each page begins it anew. The clock
     runs only while the worker waits for the page, not while the page waits for the worker.
     page_output_bytes: what one page may hand on; of that a quarter for all but bodies and files.

@@ -95,5 +95,5 @@ def test_it_goes_on_when_a_run_is_given_up_before_it_began() -> None:
 
 
 def test_the_tables_name_what_is_left_out_and_what_is_done() -> None:
-    assert sorted(PROCESSORS) == ["SEGMENT"]
+    assert sorted(PROCESSORS) == ["LENGTH", "PDF_IMAGES", "PREDICT", "SEGMENT", "TRANSFORM"]
     assert "onnxruntime" in NOT_NEEDED

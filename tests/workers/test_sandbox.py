@@ -251,9 +251,12 @@ def frame(value: object) -> bytes:
     return LENGTHS.pack(len(head), 0) + head
 
 
-def page(number: int) -> dict[str, Any]:
+def page(number: int, *, offset: int | None = None) -> dict[str, Any]:
+    """A page, and with it an empty piece of the file that is made of the whole document."""
+    files = [] if offset is None else [[0, "text/plain", None, offset]]
     empty: dict[str, Any] = {"segments": [], "issues": [], "checkpoint": {}}
-    return {"kind": "page", "number": number, "total": 9, **empty}
+    more = {"files": files, "prediction": None, "attached": 0}
+    return {"kind": "page", "number": number, "total": 9, **empty, **more}
 
 
 @pytest.mark.parametrize(
@@ -265,6 +268,8 @@ def page(number: int) -> dict[str, Any]:
         frame(page(2)),
         frame(page(1)) + frame(page(1)),
         frame(page(1)) + frame(page(3)),
+        frame(page(1, offset=1)),
+        frame(page(1, offset=0)) + frame(page(2, offset=1)),
     ],
 )
 async def test_a_child_that_says_anything_else_has_crashed(
@@ -273,6 +278,14 @@ async def test_a_child_that_says_anything_else_has_crashed(
     failure = await failure_of(sandbox, asked("GARBLE", source, hex=sent.hex()))
 
     assert failure == Failure(ErrorCode.CRASHED, "The processor broke the protocol.")
+
+
+async def test_pages_that_follow_each_other_are_taken(sandbox: Sandbox, source: Path) -> None:
+    sent = frame(page(1, offset=0)) + frame(page(2, offset=0)) + frame({"kind": "done"})
+
+    pages = await pages_of(sandbox, asked("GARBLE", source, hex=sent.hex()))
+
+    assert [page.number for page in pages] == [1, 2]
 
 
 @pytest.mark.parametrize("processor", ["WAIT", "SPIN"])
