@@ -19,10 +19,12 @@ from itertools import pairwise
 from typing import Any
 
 from app.jobs.states import FINISHED, MOVES, JobStatus
-from app.jobs.types import EventKind
+from app.jobs.types import EventKind, JobType
 
 CANCEL_TIME = timedelta(seconds=5)
 """So long after the answer to a cancel, and no longer, something may still happen."""
+MOMENT = timedelta(milliseconds=500)
+"""What is one transaction may carry times so far apart."""
 BEGINNINGS = frozenset({JobStatus.NEW, JobStatus.PENDING})
 INTERNAL = "INTERNAL"
 BUG = "A bug was met."
@@ -119,7 +121,10 @@ class Part:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobFacts:
-    """A job in the end, as the API tells of it; `lease_until` from its row."""
+    """A job in the end, as the API tells of it; `lease_until` from its row.
+
+    error: the code of why it failed. execute_after_id, parent_id: also of jobs that are gone.
+    """
 
     id: str
     name: str
@@ -133,6 +138,22 @@ class JobFacts:
     parts: tuple[Part, ...]
     events: tuple[Event, ...]
     lease_until: datetime | None = None
+    type: JobType = JobType.SEGMENT
+    error: str | None = None
+    error_message: str | None = None
+    execute_after_id: str | None = None
+    parent_id: str | None = None
+
+    @property
+    def began(self) -> datetime | None:
+        """When a worker first took it up."""
+        took = (event.at for event in self.events if event.status is JobStatus.PROCESSING)
+        return next(took, None)
+
+    @property
+    def never_ran(self) -> bool:
+        """It failed because of another job."""
+        return self.error == "DEPENDENCY"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -238,6 +259,7 @@ def acknowledged_creates_exist_once(history: History) -> Iterator[str]:
     """A create that was acknowledged is there under its id; one name is never two jobs."""
     there = {job.id: job for job in history.jobs}
     names = Counter(job.name for job in history.jobs)
+    children = {job.name for job in history.jobs if job.parent_id is not None}
     asked = {call.name: call for call in history.calls if call.kind is Kind.CREATE}
     excused = history.gone() | history.maybe_gone()
     for call in history.of(Kind.CREATE, Answer.OK):
@@ -249,7 +271,8 @@ def acknowledged_creates_exist_once(history: History) -> Iterator[str]:
         if count > 1:
             yield f"{name} is there {count} times"
         if name not in asked:
-            yield f"{name} was asked for by nobody"
+            if name not in children:
+                yield f"{name} was asked for by nobody"
         elif asked[name].answer is Answer.REFUSED:
             yield f"{name} was refused and is there"
 
@@ -293,13 +316,17 @@ def every_job_is_final_in_time(history: History) -> Iterator[str]:
 def none_is_processing_without_a_lease(history: History) -> Iterator[str]:
     """Who works holds a lease; one that ran out is taken back by the next sweep."""
     for job in history.jobs:
+        if job.type is JobType.CONDITIONAL:  # its children hold the leases
+            continue
         if job.status is JobStatus.PROCESSING and not _alive(job.lease_until, history.quiet_at):
             yield f"{job.name} is PROCESSING, its lease ended at {job.lease_until}"
         if job.status is not JobStatus.PROCESSING and job.lease_until is not None:
             yield f"{job.name} is {job.status} and still leased"
     told = set()
+    without = {job.id for job in history.jobs if job.type is JobType.CONDITIONAL}
     for seen in history.sightings:
         leased = seen.source == "sql" and seen.status is JobStatus.PROCESSING
+        leased = leased and seen.job_id not in without
         late = seen.at > history.lifted_at + history.grace
         if leased and late and not _alive(seen.lease_until, seen.at - history.grace):
             told.add(seen.job_id)
@@ -343,6 +370,8 @@ def fates_are_those_of_an_undisturbed_run(history: History) -> Iterator[str]:
     for job in history.jobs:
         if job.status not in {JobStatus.COMPLETED, JobStatus.FAILED}:
             continue
+        if job.never_ran or job.type is JobType.CONDITIONAL:
+            continue
         for part in job.parts:
             reference = history.references[part.file]
             if (part.status, part.failure) != (reference.status, reference.failure):
@@ -382,6 +411,8 @@ def results_match_their_hashes(history: History) -> Iterator[str]:
         if job.result is None:
             yield f"{job.name} is COMPLETED and has no result"
             continue
+        if job.type is JobType.CONDITIONAL:
+            continue
         told = {part["documentId"]: part for part in job.result["documents"]}
         for part in job.parts:
             found = {
@@ -402,7 +433,7 @@ def pages_are_counted_once(history: History) -> Iterator[str]:
     for job in history.jobs:
         for part in job.parts:
             yield from (f"{job.name}: {what}" for what in _faults_of_segments(history, part))
-        if job.result is None:
+        if job.result is None or job.type is JobType.CONDITIONAL:
             continue
         pages = {part["documentId"]: part["pageCount"] for part in job.result["documents"]}
         for part in job.parts:
@@ -431,6 +462,34 @@ def canceled_jobs_do_no_work(history: History) -> Iterator[str]:
     for job_id, ended in history.work_ended.items():
         if ended is None or ended > CANCEL_TIME:
             yield f"{job_id} was canceled and its file was open in a process {ended or ''} later"
+
+
+def dependents_follow_the_job_before(history: History) -> Iterator[str]:
+    """None runs before the job it comes after is COMPLETED; where that is lost, it fails too."""
+    there = {job.id: job for job in history.jobs}
+    for job in history.jobs:
+        if job.never_ran and job.began is not None and job.type is not JobType.CONDITIONAL:
+            yield f"{job.name} failed because of another job and ran at {job.began}"
+        if job.never_ran and (job.execute_after_id or "") not in (job.error_message or ""):
+            yield f"{job.name} does not name {job.execute_after_id}: {job.error_message}"
+        before = there.get(job.execute_after_id or "")
+        if before is not None:
+            yield from _faults_of_order(before, job)
+
+
+def families_end_together(history: History) -> Iterator[str]:
+    """A conditional job ends with the last of its children, or takes them along."""
+    there = {job.id: job for job in history.jobs}
+    for child in history.jobs:
+        parent = there.get(child.parent_id or "")
+        if child.parent_id is not None and parent is None:
+            yield f"{child.name} is there, and the job it was made by is gone"
+        if parent is None or not parent.events or not child.events:
+            continue
+        if parent.events[-1].at < child.events[-1].at - MOMENT:
+            yield f"{parent.name} ended before {child.name}"
+        if parent.status is JobStatus.CANCELED and child.status not in FINISHED:
+            yield f"{parent.name} was canceled and {child.name} is {child.status}"
 
 
 def watchers_miss_nothing(history: History) -> Iterator[str]:
@@ -488,6 +547,8 @@ RULES: tuple[Rule, ...] = (
     results_match_their_hashes,
     pages_are_counted_once,
     canceled_jobs_do_no_work,
+    dependents_follow_the_job_before,
+    families_end_together,
     watchers_miss_nothing,
     the_store_holds_what_rows_account_for,
     nothing_goes_on_in_the_quiet,
@@ -554,6 +615,19 @@ def _faults_of_step(before: Event, event: Event) -> Iterator[str]:
 
 def _short(events: Sequence[Event]) -> str:
     return " ".join(f"{event.kind} {event.status}" for event in events) or "none"
+
+
+def _faults_of_order(before: JobFacts, job: JobFacts) -> Iterator[str]:
+    if before.status is JobStatus.COMPLETED:
+        done = before.events[-1].at
+        if job.began is not None and job.began < done:
+            yield f"{job.name} ran at {job.began}, and {before.name} was done at {done}"
+        if job.never_ran:
+            yield f"{job.name} failed because of {before.name}, which is COMPLETED"
+    elif job.began is not None:
+        yield f"{job.name} ran, and {before.name} is {before.status}"
+    elif job.status is not JobStatus.CANCELED and not job.never_ran:
+        yield f"{job.name} is {job.status} {job.error}, and {before.name} {before.status}"
 
 
 def _faults_of_segments(history: History, part: Part) -> Iterator[str]:

@@ -509,6 +509,66 @@ def a_watcher_misses_an_event(history: History) -> None:
     del history.watches[0].events[2]
 
 
+DEPENDENT = "dependents_follow_the_job_before"
+
+
+@breaks(DEPENDENT, f"done ran at {at(2)}, and half was done at {at(4)}")
+def a_job_runs_before_its_turn(history: History) -> None:
+    change(history, "done", execute_after_id="id of half")
+
+
+@breaks(DEPENDENT, "done ran, and failed is FAILED")
+def a_job_runs_after_one_that_failed(history: History) -> None:
+    change(history, "done", execute_after_id="id of failed")
+
+
+@breaks(DEPENDENT, "late is FAILED PASSWORD, and ended CANCELED")
+def a_job_fails_for_another_reason(history: History) -> None:
+    late(history, "ended", error="PASSWORD")
+
+
+@breaks(DEPENDENT, "late failed because of done, which is COMPLETED")
+def a_job_fails_because_of_one_that_is_done(history: History) -> None:
+    late(history, "done")
+
+
+@breaks(DEPENDENT, "late does not name id of ended: It is over.")
+def a_job_does_not_say_which_one_it_waited_for(history: History) -> None:
+    late(history, "ended", error_message="It is over.")
+
+
+@breaks(DEPENDENT, f"failed failed because of another job and ran at {at(2)}")
+def a_job_that_never_ran_did(history: History) -> None:
+    change(history, "failed", error="DEPENDENCY")
+
+
+def late(history: History, before: str, **fields: Any) -> None:  # noqa: ANN401 - of JobFacts
+    """Add a job that comes after another one and failed without running."""
+    history.calls.append(create("late"))
+    made = replace(
+        job("late", S.FAILED, "ERROR"),
+        attempt=0,
+        events=events((K.STATUS, S.PENDING), (K.STATUS, S.FAILED)),
+        error="DEPENDENCY",
+        error_message=f"After id of {before}.",
+        execute_after_id=f"id of {before}",
+    )
+    history.jobs.append(replace(made, **fields))
+
+
+@breaks("families_end_together", "done ended before half")
+def a_parent_ends_before_its_child(history: History) -> None:
+    change(history, "half", parent_id="id of done")
+    (half,) = (each for each in history.jobs if each.name == "half")
+    later = [replace(each, at=each.at + timedelta(seconds=9)) for each in half.events]
+    change(history, "half", events=tuple(later))
+
+
+@breaks("families_end_together", "half is there, and the job it was made by is gone")
+def a_child_outlives_its_parent(history: History) -> None:
+    change(history, "half", parent_id="id of gone")
+
+
 @breaks("watchers_miss_nothing", "the watcher of done received [1, 2, 3, 4, 4]")
 def a_watcher_hears_twice(history: History) -> None:
     history.watches[0].events.append(history.jobs[0].events[3])

@@ -12,11 +12,12 @@ from recorder import JOBS, Recorder
 from sample_files import Sample
 
 from app.jobs.states import JobStatus
-from app.jobs.types import EventKind
+from app.jobs.types import EventKind, JobType
 
 AT_ONCE = 4
 JOB = """query ($id: ID!) { job(id: $id) {
-  id name status outcome attempt chargedAttempts durationMs resultJson
+  id name type status outcome attempt chargedAttempts durationMs resultJson
+  error { code message } executeAfter { id } parent { id }
   documents(first: 100) { nodes { status failure { code } document { id filename sha256 } } }
   events(first: 500) { nodes { seq kind status at progress message }
     pageInfo { hasNextPage endCursor } }
@@ -118,6 +119,11 @@ def _facts(job: dict[str, Any], lease_until: str | None, timeout_seconds: int) -
         duration=timedelta(milliseconds=job["durationMs"] or 0),
         result=job["resultJson"],
         lease_until=None if lease_until is None else utc(lease_until),
+        type=JobType(job["type"]),
+        error=job["error"] and job["error"]["code"],
+        error_message=job["error"] and job["error"]["message"],
+        execute_after_id=job["executeAfter"] and job["executeAfter"]["id"],
+        parent_id=job["parent"] and job["parent"]["id"],
         parts=tuple(_part(node, segments) for node in job["documents"]["nodes"]),
         events=tuple(_event(node) for node in job["events"]["nodes"]),
     )
