@@ -18,6 +18,8 @@ FIRST_CHARS, LATER_CHARS = 600, 300
 """Of the first page that is looked at, and of the others: a beginning says what it is about."""
 FIRST_SHARE = 0.5
 """What the first page weighs. Alone it is right a little more often, but it may be a cover."""
+LABEL_CHARS = 200
+"""Of a category: a hundred of them are understood before the first page, in the time of a page."""
 MOST_EVIDENCE = 5
 _FEWEST_LETTERS = 20
 _CHECKPOINT_VERSION = 1
@@ -93,7 +95,8 @@ def predict(
 
 def _label(category: Category) -> str:
     about = category.description
-    return f"{category.name}: {about}" if about else f"This text is about {category.name}."
+    label = f"{category.name}: {about}" if about else f"This text is about {category.name}."
+    return label[:LABEL_CHARS]
 
 
 def _judge(elements: Sequence[Element], labels: Vectors, *, chars: int) -> list[Judged]:
