@@ -151,6 +151,7 @@ def test_the_doctor_says_what_is_well_and_what_fails(data_dir: Path) -> None:
     assert told.status == 1
     assert "ok     database                none yet; the first start makes it" in told.out
     assert "FAILS  Redis" in told.out
+    assert "extra: predict" in told.out
 
 
 def test_a_file_that_is_not_there_is_wrong_use(data_dir: Path) -> None:

@@ -18,6 +18,7 @@ from app.db.engine import Database
 from app.db.migration import is_current
 from app.embedded import supervisor, valkey
 from app.embedded.folder import Folder, keeps_database, needs_valkey
+from app.jobs.extras import EXTRAS
 from app.settings import MIB, SettingError, Settings
 from app.terminal import CommandFailed, printable
 from app.web import has_page
@@ -42,6 +43,7 @@ def examine(settings: Settings) -> int:
     findings += [*folder_findings(settings), keys_finding(settings)]
     findings += asyncio.run(service_findings(settings))
     findings.append(explorer_finding())
+    findings += extra_findings()
     findings += confinement_findings()
     Console(soft_wrap=not sys.stdout.isatty()).print(table(findings))
     return int(any(found.essential and not found.holds for found in findings))
@@ -123,6 +125,13 @@ def explorer_finding() -> Finding:
     built = has_page()
     detail = "built" if built else "not built: no Node.js, or no npm registry, at the installation"
     return Finding("explorer", holds=built, detail=detail, essential=False)
+
+
+def extra_findings() -> Iterator[Finding]:
+    """Look which extras are installed."""
+    for extra in EXTRAS:
+        detail = extra.purpose if extra.installed else f"for {extra.purpose}: {extra.how}"
+        yield Finding(f"extra: {extra.name}", extra.installed, detail, essential=False)
 
 
 def confinement_findings() -> list[Finding]:
