@@ -7,6 +7,9 @@ SEGMENT: `segmentCount`, `pageCount`, and for each document `documentId`, `statu
 `score`, `scores`, `evidencePages`, `documentId`), for several the list of theirs. PDF_IMAGES and
 TRANSFORM: `documentCount`, `pageCount`, `documentIds` of the first 1,000 that were made, and for
 each document `documentId`, `status`, `documentCount`, `pageCount`.
+
+CONDITIONAL, which `families` writes: for each rule that held a list of its jobs that were done, in
+their order, each with `result_type` (the type of the job) and `result`.
 """
 
 from collections.abc import Sequence
