@@ -3,13 +3,13 @@
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
-from datetime import timedelta
 from typing import Annotated, Any
 
 import strawberry
 
 from app.api.context import Context
 from app.api.documents import Document
+from app.api.durations import seconds, ttl
 from app.api.inputs import CreateJobInput, DataInput, plain, text
 from app.api.intake import Intake, intake
 from app.api.jobs import Job
@@ -38,7 +38,6 @@ from app.jobs.page_slices import PageSlice
 from app.jobs.workflows import Resolved, resolved_of
 
 MAX_JOBS_AT_ONCE = 500
-MIN_TTL_SECONDS, MAX_TTL_SECONDS = 60, 10 * 365 * 24 * 3600
 MAX_QUEUE_SECONDS = 365 * 24 * 3600
 
 
@@ -267,9 +266,10 @@ def request_of(
     if input.page_slice is not None:
         PageSlice.parse(input.page_slice)
     longest_run = round(settings.max_job_timeout.total_seconds())
-    timeout = _seconds(input.timeout_seconds, "timeoutSeconds", 1, longest_run)
-    wait = _seconds(input.queue_timeout_seconds, "queueTimeoutSeconds", 1, MAX_QUEUE_SECONDS)
-    ttl = _seconds(input.ttl_seconds, "ttlSeconds", MIN_TTL_SECONDS, MAX_TTL_SECONDS)
+    timeout = seconds(input.timeout_seconds, "timeoutSeconds", least=1, most=longest_run)
+    wait = seconds(
+        input.queue_timeout_seconds, "queueTimeoutSeconds", least=1, most=MAX_QUEUE_SECONDS
+    )
     return JobRequest(
         task=resolved.task,
         workflow=resolved.workflow,
@@ -278,7 +278,7 @@ def request_of(
         documents=(),
         timeout=timeout or settings.job_timeout,
         max_attempts=settings.max_attempts,
-        ttl=ttl or settings.job_ttl,
+        ttl=ttl(input.ttl_seconds) or settings.job_ttl,
         start=start,
         draft_lifetime=settings.draft_lifetime,
         queue_timeout=wait,
@@ -293,12 +293,3 @@ def request_of(
         page_slice=input.page_slice,
         submitter_ip=context.ip,
     )
-
-
-def _seconds(value: int | None, loc: str, least: int, most: int) -> timedelta | None:
-    if value is None:
-        return None
-    if not least <= value <= most:
-        message = f"{loc} must be {least} to {most}."
-        raise BadInput(FieldError((loc,), message, "out_of_range"))
-    return timedelta(seconds=value)

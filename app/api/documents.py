@@ -10,6 +10,7 @@ import strawberry
 from starlette.datastructures import UploadFile
 
 from app.api.context import Context, Info
+from app.api.durations import ttl
 from app.api.pages import Connection, Node, connection, placed_connection
 from app.api.problems import Forbidden, InvalidInput, LimitExceeded
 from app.api.vocabulary import BigInt, DocumentStatus, Scope
@@ -150,11 +151,11 @@ CreateUploadResult = Annotated[
 
 
 async def upload_document(
-    context: Context, file: UploadFile, *, tags: list[str]
+    context: Context, file: UploadFile, *, tags: list[str], ttl_seconds: int | None
 ) -> UploadDocumentSuccess:
     """Take in a file that came with the request."""
     context.caller.require(Scope.WRITE)
-    received = await receive(context, file, filename=None, tags=tags)
+    received = await receive(context, file, filename=None, tags=tags, lifetime=ttl(ttl_seconds))
     async with context.writing() as work:
         document = await commands.complete(work, received.document_id, received.stored)
         work.after_commit(partial(context.services.bell.ring, document.id))
@@ -162,7 +163,13 @@ async def upload_document(
 
 
 async def create_upload(
-    context: Context, *, filename: str, size: int, sha256: str | None, tags: list[str]
+    context: Context,
+    *,
+    filename: str,
+    size: int,
+    sha256: str | None,
+    tags: list[str],
+    ttl_seconds: int | None,
 ) -> CreateUploadSuccess:
     """Make a document whose bytes come by PUT."""
     settings = context.services.settings
@@ -171,6 +178,7 @@ async def create_upload(
         raise BadInput(FieldError(("size",), "A size is 0 bytes or more.", "out_of_range"))
     if size > settings.upload_limit_bytes:
         raise FileTooLarge(limit=settings.upload_limit_bytes)
+    lifetime = ttl(ttl_seconds) or settings.document_ttl
     context.services.store.check_free_space()
     expires_at = now() + settings.upload_lifetime
     async with context.writing() as work:
@@ -180,6 +188,7 @@ async def create_upload(
             filename=filename,
             tags=tags,
             upload_expires_at=expires_at,
+            ttl=lifetime,
             size=size,
             sha256=sha256,
         )
@@ -190,9 +199,14 @@ async def create_upload(
 
 
 async def receive(
-    context: Context, file: UploadFile, *, filename: str | None, tags: list[str]
+    context: Context,
+    file: UploadFile,
+    *,
+    filename: str | None,
+    tags: list[str],
+    lifetime: timedelta | None = None,
 ) -> Received:
-    """Store the bytes of a file that came with the request."""
+    """Store the bytes of a file that came with the request. lifetime: None is the default."""
     services = context.services
     return await uploads.receive(
         services.database,
@@ -202,6 +216,7 @@ async def receive(
         tags=tags,
         chunks=_chunks(file),
         limit=services.settings.upload_limit_bytes,
+        ttl=lifetime or services.settings.document_ttl,
     )
 
 

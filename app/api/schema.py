@@ -210,25 +210,37 @@ class Mutation:
         description="Upload a file with this request; createUpload is for large ones."
     )
     async def upload_document(
-        self, info: Info, file: FileUpload, tags: list[str] | None = None
+        self,
+        info: Info,
+        file: FileUpload,
+        tags: list[str] | None = None,
+        ttl_seconds: int | None = None,
     ) -> UploadDocumentResult:
-        return await unbroken(documents.upload_document(info.context, file, tags=tags or []))
+        return await unbroken(
+            documents.upload_document(info.context, file, tags=tags or [], ttl_seconds=ttl_seconds)
+        )
 
     @strawberry.mutation(
         description="Announce a large file. The answer holds a link that takes its bytes by PUT, "
         "whole or in parts. With `sha256` the bytes are checked."
     )
-    async def create_upload(
+    async def create_upload(  # noqa: PLR0917 - arguments of the schema
         self,
         info: Info,
         filename: str,
         size: BigInt,
         sha256: str | None = None,
         tags: list[str] | None = None,
+        ttl_seconds: int | None = None,
     ) -> CreateUploadResult:
         return await unbroken(
             documents.create_upload(
-                info.context, filename=filename, size=size, sha256=sha256, tags=tags or []
+                info.context,
+                filename=filename,
+                size=size,
+                sha256=sha256,
+                tags=tags or [],
+                ttl_seconds=ttl_seconds,
             )
         )
 

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from sqlmodel import col, select, update
@@ -26,6 +26,7 @@ async def announce(
     filename: str,
     tags: Sequence[str],
     upload_expires_at: datetime,
+    ttl: timedelta | None = None,
     size: int | None = None,
     sha256: str | None = None,
 ) -> Document:
@@ -33,6 +34,8 @@ async def announce(
 
     The row comes first: bytes without a row would stay for ever after a crash, and a row without
     bytes is swept away at `upload_expires_at`.
+
+    ttl: how long the document is kept; None for ever.
 
     Raises:
         InvalidInput: a bad name, tag or hash.
@@ -44,6 +47,7 @@ async def announce(
         announced_size=size,
         announced_sha256=None if sha256 is None else _clean_hash(sha256),
         upload_expires_at=upload_expires_at,
+        expires_at=None if ttl is None else now() + ttl,
     )
     work.session.add(document)
     await work.session.flush()

@@ -35,6 +35,7 @@ async def receive(
     tags: list[str],
     chunks: AsyncIterable[bytes],
     limit: int,
+    ttl: timedelta | None = None,
 ) -> Received:
     """Store a file that came with a request; `commands.complete` makes it a document.
 
@@ -50,6 +51,7 @@ async def receive(
             filename=filename,
             tags=tags,
             upload_expires_at=now() + REQUEST_LIFETIME,
+            ttl=ttl,
         )
     try:
         await store.append(document.id, chunks, offset=0, limit=limit)

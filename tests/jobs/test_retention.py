@@ -48,6 +48,17 @@ async def test_a_document_is_kept_as_long_as_its_longest_job(world: World) -> No
     assert await read(world, other) is None
 
 
+async def test_what_a_job_made_is_kept_as_long_as_the_job(world: World) -> None:
+    made, other = await world.document(), await world.document()
+    id = await world.create()
+    async with transaction(world.database) as work:
+        statement = update(Document).where(col(Document.id) == made)
+        await work.session.exec(statement.values(produced_by_id=id))
+        await commands.cancel(work, world.bell, caller=world.caller, job_id=id)
+    assert await read(world, made) == (await world.row(id)).expires_at
+    assert await read(world, other) is None
+
+
 async def test_the_end_of_a_job_does_not_wait_for_who_holds_its_documents(world: World) -> None:
     if world.database.is_sqlite:
         pytest.skip("one writer at a time")
@@ -100,6 +111,26 @@ async def test_a_wait_that_is_over_ends_the_documents_too(world: World) -> None:
     assert [(each.status, each.failure_code) for each in await world.documents(id)] == [
         (JobStatus.FAILED, ErrorCode.EXPIRED)
     ] * 2
+
+
+async def test_the_time_of_a_document_begins_when_it_comes(paced: Service) -> None:
+    service_ttl = paced.settings.document_ttl
+    upload = """mutation($ttl: Int) { createUpload(filename: "a", size: 1, ttlSeconds: $ttl) {
+      ... on CreateUploadSuccess { document { createdAt expiresAt } }
+      ... on InvalidInput { errors { loc type } } } }"""
+    for ttl, kept in ((None, service_ttl), (60, timedelta(minutes=1))):
+        document = (await paced.ask(upload, ttl=ttl))["document"]
+        times = [datetime.fromisoformat(document[name]) for name in ("createdAt", "expiresAt")]
+        assert abs(times[1] - times[0] - kept) < timedelta(seconds=1)
+    for ttl in (59, 10 * 365 * 24 * 3600 + 1):
+        refused = await paced.ask(upload, ttl=ttl)
+        assert refused["errors"] == [{"loc": ["ttlSeconds"], "type": "out_of_range"}]
+    async with reading(paced.database) as session:
+        came_with = await paced.create("page One")
+        owned = select(Document.expires_at).join(JobDocument)
+        (until,) = (await session.exec(owned.where(JobDocument.job_id == UUID(came_with)))).all()
+    assert until is not None
+    assert abs(until - now() - service_ttl) < timedelta(minutes=1)
 
 
 async def test_what_is_over_goes_with_its_bytes(paced: Service) -> None:
