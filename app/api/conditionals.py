@@ -15,7 +15,7 @@ from app.api.pages import existing_id, id_or_none
 from app.api.rule_inputs import CreateConditionalJobInput, RuleInput, RuleJobInput
 from app.api.vocabulary import JobPriority, Scope
 from app.errors import InvalidInput, NotFound
-from app.jobs import conditionals, conditions, given, idempotency
+from app.jobs import conditionals, given, idempotency
 from app.jobs.conditionals import ConditionalRequest, Rule
 from app.jobs.creation import GivenDocument, JobRequest
 from app.jobs.idempotency import Fingerprint
@@ -46,7 +46,7 @@ async def create_conditional_job(
 
 def _request(context: Context, input: CreateConditionalJobInput) -> ConditionalRequest:
     settings = context.services.settings
-    conditionals.check_names([rule.name for rule in input.rules])
+    conditionals.parsed([(rule.name, rule.conditions) for rule in input.rules])
     return ConditionalRequest(
         execute_after_id=existing_id("job", input.execute_after_id),
         rules=[_rule(context, rule, place) for place, rule in enumerate(input.rules)],
@@ -62,7 +62,6 @@ def _request(context: Context, input: CreateConditionalJobInput) -> ConditionalR
 
 def _rule(context: Context, rule: RuleInput, place: int) -> Rule:
     loc = ("rules", str(place))
-    conditions.parse(rule.conditions, loc=(*loc, "conditions"))
     jobs = [_job(context, job, (*loc, "jobs", str(number))) for number, job in enumerate(rule.jobs)]
     shown = [_shown(job, request) for job, request in zip(rule.jobs, jobs, strict=True)]
     return Rule(rule.name, rule.conditions, jobs, shown)

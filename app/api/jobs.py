@@ -8,10 +8,16 @@ import strawberry
 from strawberry.scalars import JSON
 
 from app.api.accounts import ApiKey, Application, api_key_of, application_of
-from app.api.attachments import Attachment, attachment_connection, result_of
+from app.api.attachments import Attachment, attachment_connection
 from app.api.context import Context, Info
 from app.api.documents import Document, document_of
 from app.api.events import JobEvent, event_connection
+from app.api.job_documents import (
+    JobDocument,
+    JobError,
+    document_connection,
+    error_of,
+)
 from app.api.pages import (
     Connection,
     Node,
@@ -23,7 +29,6 @@ from app.api.rules import Rule
 from app.api.vocabulary import (
     AttachmentType,
     BigInt,
-    ErrorCode,
     JobOutcome,
     JobPriority,
     JobStatus,
@@ -36,7 +41,6 @@ from app.api.workflows import Option, options_of
 from app.clock import now
 from app.db.ordering import Ordering
 from app.db.pages import PageRequest, page_request
-from app.errors import Failure, NotFound
 from app.jobs import attachments, models, queries, relations, retries
 from app.jobs.filters import JobFilter
 from app.jobs.log import DEFAULT_TAIL_BYTES, check_tail, tails
@@ -44,22 +48,10 @@ from app.jobs.options import shown, task_of
 from app.jobs.orders import NEWEST_FIRST
 from app.jobs.relations import Relation
 from app.jobs.results import severity_of
-from app.jobs.states import FINISHED, MEANINGS
+from app.jobs.states import MEANINGS
 from app.jobs.waits import waits
 
 JobLater = Annotated["Job", strawberry.lazy("app.api.jobs")]
-
-
-@strawberry.type(description="Why a job or a document failed.")
-class JobError:
-    code: ErrorCode = strawberry.field(description="A stable word.")
-    message: str = strawberry.field(description="One sentence for a person.")
-    retryable: bool = strawberry.field(description="Whether the same may succeed later.")
-    document_id: strawberry.Private[UUID | None]
-
-    @strawberry.field(description="The document it is about; null where it is about the whole job.")
-    async def document(self, info: Info) -> Document | None:
-        return await document_of(info.context, self.document_id)
 
 
 @strawberry.type(description="Something worth telling that did not stop the job.")
@@ -101,57 +93,6 @@ class Wait:
     @strawberry.field(description="The job it waits for; null where it is gone.")
     async def job(self, info: Info) -> JobLater | None:
         return await job_of(info.context, self.job_id)
-
-
-@strawberry.type(description="One document inside one job, with its own fate.")
-class JobDocument:
-    row: strawberry.Private[models.JobDocument]
-
-    status: JobStatus = strawberry.field(description="Where this document is in the job.")
-    progress: int = strawberry.field(description="Percent, 0 to 100.")
-    failure: JobError | None = strawberry.field(
-        description="Why this document failed; null when it did not."
-    )
-    options: list[Option] = strawberry.field(
-        description="Its own options as given, in their order; the values of secret ones are null."
-    )
-
-    @classmethod
-    def from_row(cls, row: models.JobDocument) -> Self:
-        """Translate a row."""
-        return cls(
-            row=row,
-            status=row.status,
-            progress=_document_percent(row),
-            failure=_error(row.failure_code, row.failure_message, row.document_id),
-            options=options_of(row.options),
-        )
-
-    @strawberry.field(description="The document.")
-    async def document(self, info: Info) -> Document:
-        document = await document_of(info.context, self.row.document_id)
-        if document is None:
-            raise NotFound("document", str(self.row.document_id))
-        return document
-
-    @strawberry.field(description="As of the document, where it is known; null until then.")
-    async def media_length(self, info: Info) -> int | None:
-        document = await info.context.loaders.documents.load(self.row.document_id)
-        known = None if document is None else document.media_length
-        return self.row.pages_total if known is None else known
-
-    @strawberry.field(
-        description="All that came of this document, as JSON; null until it is COMPLETED."
-    )
-    async def full(self, info: Info) -> Attachment | None:
-        return await result_of(info.context, self.row, AttachmentType.RESULT)
-
-    @strawberry.field(
-        description="What it takes to show and search what came of this document, as JSON; null "
-        "until it is COMPLETED."
-    )
-    async def min(self, info: Info) -> Attachment | None:
-        return await result_of(info.context, self.row, AttachmentType.RESULT_MIN)
 
 
 @strawberry.type(description="Work on documents, from its creation to its end.")
@@ -218,7 +159,7 @@ class Job(Node):
             status_meaning=MEANINGS[row.status],
             message=row.message,
             outcome=row.outcome,
-            error=_error(row.error_code, row.error_message, row.error_document_id),
+            error=error_of(row.error_code, row.error_message, row.error_document_id),
             progress=row.progress,
             priority=JobPriority(row.priority),
             workflow=row.workflow,
@@ -294,7 +235,7 @@ class Job(Node):
     ) -> Connection[JobDocument]:
         request = page_request(first, after)
         wanted = None if statuses is None else tuple(sorted(set(statuses)))
-        return await _document_connection(info.context, self.row.id, request, wanted)
+        return await document_connection(info.context, self.row.id, request, wanted)
 
     @strawberry.field(description="Its result, by its type; readable while it runs.")
     async def result(self) -> JobResult | None:
@@ -416,39 +357,5 @@ async def _related_connection(
     return connection(page, node=Job.from_row, cursor=relations.related_cursor, count=count)
 
 
-async def _document_connection(
-    context: Context, job_id: UUID, request: PageRequest, statuses: tuple[JobStatus, ...] | None
-) -> Connection[JobDocument]:
-    load = context.loaders.gather
-
-    async def count() -> int:
-        return await load(queries.count_documents, job_id, statuses=statuses)
-
-    page = await load(queries.documents_of, job_id, request=request, statuses=statuses)
-    context.spend(len(page.rows))
-    return connection(page, node=JobDocument.from_row, cursor=queries.document_cursor, count=count)
-
-
 def _settings(row: models.Job) -> dict[str, Any]:
     return {} if row.type is JobType.CONDITIONAL else shown(task_of(row.type, row.settings))
-
-
-def _error(
-    code: ErrorCode | None, message: str | None, document_id: UUID | None
-) -> JobError | None:
-    if code is None:
-        return None
-    failure = Failure(code, message or "")
-    return JobError(
-        code=failure.code,
-        message=failure.message,
-        retryable=failure.retryable,
-        document_id=document_id,
-    )
-
-
-def _document_percent(row: models.JobDocument) -> int:
-    if row.status is JobStatus.COMPLETED:
-        return 100
-    share = row.pages_done / row.pages_total if row.pages_total else 0
-    return int(100 * share) if row.status in FINISHED else min(99, int(100 * share))

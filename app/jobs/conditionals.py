@@ -16,7 +16,7 @@ from app.documents.models import Document, DocumentStatus
 from app.errors import ErrorCode, Failure, FieldError, InvalidInput, NotFound
 from app.jobs import creation, dependents, events, limits, recording, runs
 from app.jobs import rules as evaluation
-from app.jobs.conditions import parse
+from app.jobs.conditions import Condition, parse
 from app.jobs.creation import GivenDocument, JobRequest
 from app.jobs.events import Note
 from app.jobs.models import Job
@@ -31,6 +31,7 @@ from app.jobs.values import TooCostly
 
 MAX_RULES = 50
 MAX_JOBS = 200
+MAX_CONDITIONS = 500
 MAX_NAME_CHARS = 100
 
 
@@ -67,12 +68,25 @@ class Judgement:
     failure: Failure | None = None
 
 
-def check_names(names: Sequence[str]) -> None:
-    """Do nothing where these can be the names of the rules of one job.
+def parsed(rules: Sequence[tuple[str, Any]]) -> list[tuple[Condition, ...]]:
+    """Return the conditions of rules that are given by their names and their conditions.
 
     Raises:
-        InvalidInput: there is none, too many, one without a name, or one twice.
+        InvalidInput: there is no rule, too much of them, one without a name or with that of another
+            one, or conditions that are none; with the paths to what is wrong.
     """
+    _check_names([name for name, _ in rules])
+    found = [
+        parse(conditions, loc=("rules", str(place), "conditions"))
+        for place, (_, conditions) in enumerate(rules)
+    ]
+    if sum(map(len, found)) > MAX_CONDITIONS:
+        message = f"The rules may have at most {MAX_CONDITIONS} conditions in all."
+        raise InvalidInput(FieldError(("rules",), message, "too_long"))
+    return found
+
+
+def _check_names(names: Sequence[str]) -> None:
     if not names:
         raise InvalidInput(FieldError(("rules",), "There has to be a rule.", "missing"))
     if len(names) > MAX_RULES:

@@ -266,6 +266,8 @@ async def test_what_cannot_work_is_refused_with_the_path_to_it(paced: Service) -
             "out_of_range",
         ),
     ]
+    many = {f"f{place}": 1 for place in range(100)}
+    refusals.append(([rule(f"r{n}", many, whole) for n in range(6)], "rules", "too_long"))
     for rules, path, word in refusals:
         answer = await paced.ask(CREATE, input={"executeAfterId": first, "rules": rules})
         assert answer["__typename"] == "InvalidInput", (path, answer)
