@@ -177,9 +177,12 @@ async def start(work: Work, bell: Doorbell, *, caller: Caller, job_id: UUID) -> 
     job = await find(work, caller=caller, job_id=job_id)
     if job.status is not JobStatus.NEW:
         raise JobStarted(job.id)
+    count = select(func.count()).where(JobDocument.job_id == job_id)
+    given = (await work.session.exec(count)).one()
     if before_id is None:
-        count = select(func.count()).where(JobDocument.job_id == job_id)
-        check_some((await work.session.exec(count)).one(), "id")
+        check_some(given, "id")
+    elif before is not None and not given:
+        dependents.check_supply(before, tag=job.input_tag, loc="id")
     moment = now()
     started = await events.move(
         work,
@@ -193,7 +196,7 @@ async def start(work: Work, bell: Doorbell, *, caller: Caller, job_id: UUID) -> 
     )
     if started is None:
         raise JobStarted(job.id)
-    if started.execute_after_id is not None:
+    if before_id is not None and (started.waits_for_job or not given):
         await dependents.attach(work, bell, started, before)
     _ring_if_due(work, bell, started)
     return started

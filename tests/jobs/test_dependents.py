@@ -188,6 +188,25 @@ async def test_a_draft_waits_once_it_is_started(world: World) -> None:
     assert (await world.row(draft)).status is S.FAILED
 
 
+async def test_a_draft_that_has_all_it_needs_outlives_the_job_before_it(world: World) -> None:
+    done = await world.job(S.COMPLETED)
+    draft = await after(world, done, start=False)
+    await delete(world, done)
+    async with transaction(world.database) as work:
+        await creation.start(work, world.bell, caller=world.caller, job_id=draft)
+    assert (await world.claimed()).job_id == draft
+
+
+async def test_a_draft_that_will_never_have_documents_is_not_started(world: World) -> None:
+    first = await world.create()
+    draft = await after(world, first, start=False, documents=())
+    with pytest.raises(InvalidInput) as refused:
+        async with transaction(world.database) as work:
+            await creation.start(work, world.bell, caller=world.caller, job_id=draft)
+    assert [(error.loc, error.type) for error in refused.value.errors] == [(("id",), "missing")]
+    assert (await world.row(draft)).status is S.NEW
+
+
 async def test_nothing_comes_after_a_job_that_is_not_there(world: World) -> None:
     with pytest.raises(NotFound):
         await after(world, uuid4())
