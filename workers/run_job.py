@@ -236,8 +236,6 @@ async def _document(
         ):
             await recorder.follow(aiter(pages))
     except ProcessingFailed as error:
-        if error.failure.retryable:
-            raise  # not the fault of the file: the whole attempt is made again
         return error.failure
     except FileNotFoundError:
         return Failure(ErrorCode.INTERNAL, "The bytes of this document are gone.")
@@ -334,8 +332,6 @@ def _failure(error: Exception) -> Failure:
     match error:
         case StoreUnavailable() | StorageFull():
             return Failure(ErrorCode.EXTERNAL, str(error))
-        case ProcessingFailed(failure=failure):
-            return failure
         case SandboxUnavailable():
             return Failure(ErrorCode.INTERNAL, "The sandbox was lost.")
         case _:

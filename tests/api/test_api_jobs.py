@@ -18,6 +18,7 @@ from service import (
     Refused,
     Service,
 )
+from sqlalchemy import text
 from sqlmodel import col, update
 
 from app.accounts.models import Application
@@ -307,6 +308,32 @@ async def test_too_many_open_jobs_are_refused_until_one_ends(service: Service) -
     assert await service.kept() == before
     await service.ask(CANCEL, id=first)
     assert (await service.job(await service.create("Some text.")))["number"] == 2
+
+
+async def test_busy_and_broken_are_different_answers(service: Service) -> None:
+    async with transaction(service.database) as work:
+        ours = update(Application).where(col(Application.name) == "ours")
+        await work.session.exec(ours.values(max_open_jobs=1))
+    document = await service.upload("Some text.")
+    await service.create_on(document)
+    input = {"task": SEGMENT, "documentIds": [document]}
+    busy = await service.post(CREATE_JOB, {"input": input})
+    async with service.database.engine.begin() as connection:
+        await connection.execute(text("ALTER TABLE job_event RENAME TO hidden"))
+    try:
+        async with transaction(service.database) as work:
+            ours = update(Application).where(col(Application.name) == "ours")
+            await work.session.exec(ours.values(max_open_jobs=2))
+        broken = await service.post(CREATE_JOB, {"input": input})
+    finally:
+        async with service.database.engine.begin() as connection:
+            await connection.execute(text("ALTER TABLE hidden RENAME TO job_event"))
+    assert "errors" not in busy
+    refused = busy["data"]["createJob"]
+    assert (refused["status"], refused["title"]) == (503, "Too many jobs")
+    assert refused["retryAfterSeconds"] > 0
+    assert broken["data"] is None
+    assert [error["extensions"]["code"] for error in broken["errors"]] == ["INTERNAL"]
 
 
 async def test_concurrent_creations_do_not_pass_the_limit(service: Service) -> None:

@@ -175,6 +175,27 @@ async def test_a_page_that_takes_too_long_fails_its_document_only(paced: Service
     assert codes == ["TIMEOUT", None]
 
 
+async def test_a_document_with_too_many_pages_is_not_read(paced: Service) -> None:
+    id = await paced.create("pages 4", "pages 3")
+    await paced.work(paced.worker(page_limit=3))
+    job = await paced.job(id)
+    long, short = [each["failure"] for each in job["documents"]["nodes"]]
+    assert long == {
+        "code": "TOO_LARGE",
+        "message": "The document has 4 pages; at most 3 are taken.",
+    }
+    assert (short, len(bodies(job))) == (None, 3)
+
+
+@pytest.mark.parametrize("code", ["PASSWORD", "CORRUPT", "UNSUPPORTED_FORMAT"])
+async def test_what_is_wrong_with_a_file_is_not_tried_again(paced: Service, code: str) -> None:
+    id = await paced.create(f"page One\nfail {code}")
+    await paced.work()
+    job = await paced.job(id)
+    assert (job["status"], job["attempt"], job["chargedAttempts"]) == ("FAILED", 1, 0)
+    assert (job["error"]["code"], job["error"]["retryable"]) == (code, False)
+
+
 async def test_bytes_that_are_gone_fail_their_document(paced: Service) -> None:
     id = await paced.create("page One", "page Two")
     await paced.store.delete(paced.stored()[0])
