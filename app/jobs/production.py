@@ -137,6 +137,8 @@ async def _add(work: Work, run: Run, document: RunDocument, made: Sequence[Made]
                 tags=job.output_tags,
                 original_id=document.id,
                 produced_by_id=run.job_id,
+                # Put off to the time of the job when that ends.
+                expires_at=now() + timedelta(seconds=job.ttl_seconds),
                 page=each.page,
             )
         )

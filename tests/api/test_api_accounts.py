@@ -107,4 +107,5 @@ async def test_the_service_tells_of_itself(service: Service) -> None:
         "ocr": False,
         "layout": False,
         "tagging": False,
+        "predict": True,
     }
