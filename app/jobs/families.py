@@ -98,7 +98,10 @@ async def _progress(work: Work, bell: Doorbell, parent: Job, *, done: int, total
 
 async def _end(work: Work, bell: Doorbell, parent: Job) -> Job | None:
     """End a conditional job whose children have all ended."""
-    rows = {job.id: job for job in await children_of(work, parent.id)}
+    # Not locked: they have ended; and who cancels the parent holds some and asks for the others.
+    statement = select(Job).where(col(Job.parent_id) == parent.id)
+    found = await work.session.exec(statement.execution_options(populate_existing=True))
+    rows = {job.id: job for job in found}
     chains = {
         rule["name"]: [rows.get(UUID(id)) for id in rule["jobIds"]]
         for rule in parent.rules or ()
