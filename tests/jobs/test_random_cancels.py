@@ -112,9 +112,9 @@ async def document(world: World, filename: str, sha256: str) -> UUID:
 
 
 async def make_family(play: Play, number: int) -> list[UUID]:
-    """Make a job, two that come after it, two after those; and a conditional one with another."""
+    """Make a job, two that come after it, one after those; and a conditional one with another."""
     made: list[UUID] = []
-    for name, above in (("root", None), ("b1", 0), ("b2", 0), ("c1", 1), ("c2", 2)):
+    for name, above in (("root", None), ("b1", 0), ("b2", 0), ("c1", 1)):
         before = None if above is None else made[above]
         made.append(await make(play, f"{number} {name}", before))
     made.append(await make_conditional(play, f"{number} rules", made[0]))
@@ -141,7 +141,7 @@ async def make_conditional(play: Play, name: str, before: UUID) -> UUID:
             ttl=timedelta(days=1),
         )
 
-    chain = [job(play.good), job(play.dice.choice((play.good, play.bad))), job(play.good)]
+    chain = [job(play.dice.choice((play.good, play.bad))), job(play.good)]
     request = ConditionalRequest(
         execute_after_id=before,
         rules=[
