@@ -7,17 +7,19 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import literal_column
-from sqlmodel import col, delete, func, select
+from sqlalchemy import ColumnElement, Integer, literal_column
+from sqlmodel import SQLModel, col, delete, func, select
+from sqlmodel.sql.expression import SelectOfScalar
 
 from app.clock import now
-from app.db.work import Work, reading, transaction, unbroken
+from app.db.work import reading, transaction, unbroken
 from app.documents import commands as documents
 from app.documents import examination
 from app.documents.models import FileRemoval
 from app.jobs import (
     commands,
     deletions,
+    feed,
     idempotency,
     patience,
     recording,
@@ -26,12 +28,10 @@ from app.jobs import (
     turns,
 )
 from app.jobs.models import IdempotencyKey, JobEvent, Worker
-from app.jobs.types import EventKind
 from workers.context import WorkerContext
 
 logger = logging.getLogger(__name__)
 
-DELETED_EVENTS_KEPT = timedelta(days=1)
 WORKERS_KEPT = timedelta(hours=1)
 REMOVALS_AT_ONCE = 500
 
@@ -119,10 +119,11 @@ async def remove_expired(context: WorkerContext) -> None:
     """Remove jobs and documents whose time is over, with their bytes."""
     async with reading(context.database) as session:
         expired = await retention.expired_jobs(session)
+        documents_too = await retention.has_expired_documents(session)
     for job_id in expired:
         async with transaction(context.database) as work:
             await deletions.expire(work, context.bell, job_id, store=context.store)
-    while True:
+    while expired or documents_too:
         async with transaction(context.database) as work:
             removed = await retention.remove_documents(work, store=context.store)
         if removed < retention.AT_ONCE:
@@ -165,19 +166,26 @@ async def wipe(context: WorkerContext) -> None:
 
 async def forget(context: WorkerContext) -> None:
     """Forget deleted jobs, old keys of requests, and workers that went without a word."""
-    async with transaction(context.database) as work:
-        await _forget(work)
+    async with reading(context.database) as session:
+        old = [each for each in _old() if (await session.exec(_any(*each))).first()]
+    if old:  # where there is nothing to forget nobody is kept from writing
+        async with transaction(context.database) as work:
+            for model, condition in old:
+                await work.session.exec(delete(model).where(condition))
 
 
-async def _forget(work: Work) -> None:
-    old = now() - DELETED_EVENTS_KEPT
-    await work.session.exec(
-        delete(JobEvent).where(col(JobEvent.kind) == EventKind.DELETED, col(JobEvent.at) < old)
-    )
-    old = now() - idempotency.KEPT
-    await work.session.exec(delete(IdempotencyKey).where(col(IdempotencyKey.created_at) < old))
-    silent = now() - WORKERS_KEPT
-    await work.session.exec(delete(Worker).where(col(Worker.last_seen_at) < silent))
+def _old() -> list[tuple[type[SQLModel], ColumnElement[bool]]]:
+    moment = now()
+    told = col(JobEvent.kind) == literal_column("'DELETED'")  # as the index has it
+    return [
+        (JobEvent, told & (col(JobEvent.at) < moment - feed.DELETED_KEPT)),
+        (IdempotencyKey, col(IdempotencyKey.created_at) < moment - idempotency.KEPT),
+        (Worker, col(Worker.last_seen_at) < moment - WORKERS_KEPT),
+    ]
+
+
+def _any(model: type[SQLModel], condition: ColumnElement[bool]) -> SelectOfScalar[int]:
+    return select(literal_column("1", Integer)).select_from(model).where(condition).limit(1)
 
 
 async def _safely(

@@ -65,6 +65,12 @@ async def expired_jobs(session: ReadSession) -> Sequence[UUID]:
     return (await session.exec(statement.order_by(col(Job.expires_at)).limit(AT_ONCE))).all()
 
 
+async def has_expired_documents(session: ReadSession) -> bool:
+    """Return whether there are documents whose time is over and that no job uses."""
+    statement = select(Document.id).where(col(Document.expires_at) < now(), ~_in_use()).limit(1)
+    return (await session.exec(statement)).first() is not None
+
+
 async def remove_documents(work: Work, *, store: Store) -> int:
     """Remove documents whose time is over and that no job uses; return how many, AT_ONCE at most.
 

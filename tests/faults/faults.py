@@ -59,7 +59,7 @@ async def stop_worker(scene: Scene) -> None:
 async def flush_valkey(scene: Scene) -> None:
     """Forget every ring: once while all jobs wait and nobody works, and again during the work."""
     workers = scene.machine.of_role("worker")
-    _signal(workers, signal.SIGSTOP)
+    await _stop(scene, workers)
     # Not before the last create: every other ring would do for all.
     await until("all jobs are there", lambda: scene.load.made == scene.load.wanted)
     assert scene.load.open_jobs() >= QUEUED
@@ -103,6 +103,16 @@ async def kill_up(scene: Scene) -> None:
         scene.machine.kill()
         scene.strikes += 1
         await scene.machine.start()
+
+
+async def _stop(scene: Scene, workers: list[Process]) -> None:
+    """Stop workers, none of them in the middle of a write: that would hold up everybody."""
+    for _ in range(20):
+        _signal(workers, signal.SIGSTOP)
+        if await asyncio.to_thread(scene.machine.takes_writes):
+            return
+        _signal(workers, signal.SIGCONT)
+    raise AssertionError("the workers do nothing but write")
 
 
 def _has_left(scene: Scene, count: int) -> bool:

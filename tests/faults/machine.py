@@ -258,6 +258,16 @@ class Machine:
             writing=frozenset(_id(key) for (key,) in self.rows(LATER_REMOVALS)),
         )
 
+    def takes_writes(self) -> bool:
+        """Return whether nobody holds the lock of those who write for as long as a second."""
+        with closing(sqlite3.connect(self.data / "docyard.db", timeout=1)) as connection:
+            try:
+                connection.execute("BEGIN IMMEDIATE")
+            except sqlite3.OperationalError:
+                return False
+            connection.rollback()
+        return True
+
     def has_told(self, words: str) -> bool:
         """Return whether the log says this."""
         return any(words in line for line in self.lines())

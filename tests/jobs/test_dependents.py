@@ -355,7 +355,7 @@ async def retry(world: World, id: UUID, *, ended: bool = False) -> UUID:
     return job.id
 
 
-@pytest.mark.parametrize("status", [S.PROCESSING, *FINISHED])
+@pytest.mark.parametrize("status", [S.PROCESSING, *sorted(FINISHED)])
 async def test_who_no_longer_waits_is_left_alone(world: World, status: JobStatus) -> None:
     first = await world.create()
     second = await world.job(status, execute_after_id=first)
