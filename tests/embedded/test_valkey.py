@@ -160,14 +160,14 @@ async def test_files_that_cannot_be_read_are_moved_aside(started: Started, data_
 
 @pytest.mark.anyio
 async def test_a_long_path_gets_a_short_private_socket(
-    started: Started, data_dir: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    started: Started, data_dir: Path, monkeypatch: pytest.MonkeyPatch, short_folder: Path
 ) -> None:
-    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(short_folder))
     long = data_dir / ("x" * 120)
     long.mkdir(mode=0o700)
     valkey = Valkey(long)
     await started.start(valkey)
-    assert valkey.socket.parent.parent == tmp_path
+    assert valkey.socket.parent.parent == short_folder
     assert len(os.fsencode(valkey.socket)) <= SOCKET_PATH_BYTES
     assert stat.S_IMODE(valkey.socket.parent.stat().st_mode) == 0o700
     assert await ask(valkey, "PING") is True

@@ -126,7 +126,6 @@ def test_a_document_without_text_fails(tmp_path: Path) -> None:
     ("name", "media_type", "category"),
     [
         ("text/wiki_duck.html", HTML, "animals"),
-        ("text/wiki.md", MARKDOWN, "business"),
         ("pdf/right_to_left_01.pdf", PDF, "computing"),
         ("pdf/normal_4pages.pdf", PDF, "insurance"),
     ],
