@@ -31,21 +31,7 @@ def create_app(settings: Settings) -> Starlette:
     """Build the API. The database is migrated, and `settings.secret_keys` is not empty."""
     services = _services(settings)
 
-    async def caller_of(token: str | None) -> Caller:
-        return await authenticate(services.database, token)
-
-    async def revoked_of(callers: Collection[Caller]) -> Collection[Caller]:
-        return await revoked(services.database, callers)
-
-    rules = QueryRules(introspection=settings.introspection, suggestions=settings.field_suggestions)
-    graphql = GraphQLApp(
-        schema.ruled(rules),
-        authenticate=caller_of,
-        revoked=revoked_of,
-        make_context=MakeContext(services),
-        allowed_origins=settings.allowed_origins,
-        request_limit_bytes=settings.request_limit_bytes,
-    )
+    graphql = _graphql(services)
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
@@ -68,32 +54,57 @@ def create_app(settings: Settings) -> Starlette:
         ],
         middleware=[
             Middleware(Observation),
-            Middleware(
-                CORSMiddleware,
-                allow_origins=settings.allowed_origins,
-                allow_methods=["GET", "POST", "PUT"],
-                allow_headers=[
-                    "authorization",
-                    "content-type",
-                    "content-range",
-                    "range",
-                    "if-range",
-                    "x-request-id",
-                    *PREFLIGHT_HEADERS,
-                ],
-                expose_headers=[
-                    "x-request-id",
-                    "accept-ranges",
-                    "content-disposition",
-                    "content-range",
-                    "etag",
-                ],
-            ),
+            _origins(settings),
         ],
         lifespan=lifespan,
     )
     app.state.stopping = graphql.stopping  # for the server
     return app
+
+
+def _graphql(services: Services) -> GraphQLApp[Caller]:
+    settings = services.settings
+
+    async def caller_of(token: str | None) -> Caller:
+        return await authenticate(services.database, token)
+
+    async def revoked_of(callers: Collection[Caller]) -> Collection[Caller]:
+        return await revoked(services.database, callers)
+
+    rules = QueryRules(introspection=settings.introspection, suggestions=settings.field_suggestions)
+    return GraphQLApp(
+        schema.ruled(rules),
+        authenticate=caller_of,
+        revoked=revoked_of,
+        make_context=MakeContext(services),
+        allowed_origins=settings.allowed_origins,
+        request_limit_bytes=settings.request_limit_bytes,
+    )
+
+
+def _origins(settings: Settings) -> Middleware:
+    """What pages of other origins may do: only those that are allowed by name, and no cookies."""
+    return Middleware(
+        CORSMiddleware,
+        allow_origins=settings.allowed_origins,
+        allow_methods=["GET", "POST", "PUT"],
+        allow_headers=[
+            "authorization",
+            "content-type",
+            "content-range",
+            "range",
+            "if-range",
+            "x-request-id",
+            *PREFLIGHT_HEADERS,
+        ],
+        expose_headers=[
+            "x-request-id",
+            "accept-ranges",
+            "content-disposition",
+            "content-range",
+            "etag",
+        ],
+    )
 
 
 def _services(settings: Settings) -> Services:
