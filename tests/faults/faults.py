@@ -43,9 +43,8 @@ async def stop_worker(scene: Scene) -> None:
     claims = "SELECT coalesce(sum(attempt), 0) FROM job WHERE charged_attempts > 0"
     while not scene.strikes and (busy := await _busy_workers(scene)):
         before = scene.machine.rows(claims)[0][0]
-        _signal(busy[:1], signal.SIGSTOP)
-        # In vain where its job is canceled meanwhile, or where it was stopped in the middle of a
-        # write and holds up all the others: then it is let go, and another one stopped.
+        await _stop(scene, busy[:1])
+        # In vain where its job is canceled meanwhile: then it is let go, and another one stopped.
         with suppress(NotInTime):
             await until(
                 "its job is taken up by another worker",
