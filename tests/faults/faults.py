@@ -22,6 +22,8 @@ from scenario import Scene
 
 RECOVERY = timedelta(seconds=30)
 QUEUED = 100
+CLAIMS_AGAIN = "SELECT coalesce(sum(attempt), 0) FROM job WHERE charged_attempts > 0"
+CANCELED = "SELECT count(*) FROM job WHERE status = 'CANCELED'"
 STILL = timedelta(seconds=5)
 """Lease, sweep and delay are 2.6 s together."""
 
@@ -40,18 +42,25 @@ async def kill_workers(scene: Scene) -> None:
 
 async def stop_worker(scene: Scene) -> None:
     """Stop a worker until its job has been given to another, then let it go on."""
-    claims = "SELECT coalesce(sum(attempt), 0) FROM job WHERE charged_attempts > 0"
+
+    def count(query: str) -> int:
+        return int(scene.machine.rows(query)[0][0])
+
     while not scene.strikes and (busy := await _busy_workers(scene)):
-        before = scene.machine.rows(claims)[0][0]
+        claims, canceled = count(CLAIMS_AGAIN), count(CANCELED)
         await _stop(scene, busy[:1])
-        # In vain where its job is canceled meanwhile: then it is let go, and another one stopped.
+
+        def taken(claims: int = claims) -> bool:
+            return count(CLAIMS_AGAIN) >= claims + 2
+
+        # Let go at once where a job is canceled, which may be its own: it cannot end the work on it
+        # while it is stopped. Then another one is stopped.
+        def over(canceled: int = canceled) -> bool:
+            return taken() or count(CANCELED) > canceled
+
         with suppress(NotInTime):
-            await until(
-                "its job is taken up by another worker",
-                lambda before=before: scene.machine.rows(claims)[0][0] >= before + 2,
-                limit=STILL,
-            )
-            scene.strikes += 1
+            await until("its job is taken up by another worker", over, limit=STILL)
+        scene.strikes += taken()
         _signal(busy[:1], signal.SIGCONT)
 
 
