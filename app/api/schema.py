@@ -37,7 +37,7 @@ from app.api.service import Service, service
 from app.api.vocabulary import DATE_TIME, BigInt, EventKind, JobType, whole_number
 from app.api.workflows import Workflow, all_workflows, workflow_of
 from app.db.pages import page_request_both_ways
-from app.db.work import unbroken
+from app.db.work import carried_out
 from app.jobs.orders import ordering
 
 
@@ -157,14 +157,14 @@ class Mutation:
         description="Create a job and queue it; with `start: false` it is a draft that takes data."
     )
     async def create_job(self, info: Info, input: CreateJobInput) -> CreateJobResult:
-        return await unbroken(creation.create_job(info.context, input))
+        return await carried_out(lambda: creation.create_job(info.context, input))
 
     @strawberry.mutation(
         description="Create up to 500 jobs at once. One answer each, in their order; those that "
         "are refused do not stop the others."
     )
     async def create_jobs(self, info: Info, inputs: list[CreateJobInput]) -> CreateJobsResult:
-        return await unbroken(creation.create_jobs(info.context, inputs))
+        return await carried_out(lambda: creation.create_jobs(info.context, inputs))
 
     @strawberry.mutation(
         description="Create a job that waits for another one and runs jobs where its result says "
@@ -173,23 +173,23 @@ class Mutation:
     async def create_conditional_job(
         self, info: Info, input: CreateConditionalJobInput
     ) -> CreateJobResult:
-        return await unbroken(conditionals.create_conditional_job(info.context, input))
+        return await carried_out(lambda: conditionals.create_conditional_job(info.context, input))
 
     @strawberry.mutation(description="Add documents to a job that has not been started.")
     async def add_job_data(
         self, info: Info, job_id: strawberry.ID, data: list[DataInput]
     ) -> AddJobDataResult:
-        return await unbroken(creation.add_job_data(info.context, job_id, data))
+        return await carried_out(lambda: creation.add_job_data(info.context, job_id, data))
 
     @strawberry.mutation(description="Queue a job that was created with `start: false`.")
     async def start_job(self, info: Info, id: strawberry.ID) -> StartJobResult:
-        return await unbroken(creation.start_job(info.context, id))
+        return await carried_out(lambda: creation.start_job(info.context, id))
 
     @strawberry.mutation(
         description="Stop a job. Work on it ends within seconds, and it stays readable."
     )
     async def cancel_job(self, info: Info, id: strawberry.ID) -> CancelJobResult:
-        return await unbroken(commands.cancel_job(info.context, id))
+        return await carried_out(lambda: commands.cancel_job(info.context, id))
 
     @strawberry.mutation(
         description="Make a new job with the same input that takes over every document that had "
@@ -197,14 +197,14 @@ class Mutation:
         "with the outcome WARNING."
     )
     async def retry_job(self, info: Info, id: strawberry.ID) -> RetryJobResult:
-        return await unbroken(commands.retry_job(info.context, id))
+        return await carried_out(lambda: commands.retry_job(info.context, id))
 
     @strawberry.mutation(
         description="Remove a job with its results, log and events, and the documents that came "
         "with it and that no other job uses. One that has not ended is canceled first."
     )
     async def delete_job(self, info: Info, id: strawberry.ID) -> DeleteJobResult:
-        return await unbroken(commands.delete_job(info.context, id))
+        return await carried_out(lambda: commands.delete_job(info.context, id))
 
     @strawberry.mutation(
         description="Upload a file with this request; createUpload is for large ones."
@@ -216,8 +216,10 @@ class Mutation:
         tags: list[str] | None = None,
         ttl_seconds: int | None = None,
     ) -> UploadDocumentResult:
-        return await unbroken(
-            documents.upload_document(info.context, file, tags=tags or [], ttl_seconds=ttl_seconds)
+        return await carried_out(
+            lambda: documents.upload_document(
+                info.context, file, tags=tags or [], ttl_seconds=ttl_seconds
+            )
         )
 
     @strawberry.mutation(
@@ -233,8 +235,8 @@ class Mutation:
         tags: list[str] | None = None,
         ttl_seconds: int | None = None,
     ) -> CreateUploadResult:
-        return await unbroken(
-            documents.create_upload(
+        return await carried_out(
+            lambda: documents.create_upload(
                 info.context,
                 filename=filename,
                 size=size,

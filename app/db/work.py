@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, NewType, TypeVar
 
+from sqlalchemy.exc import DBAPIError
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from app.db.engine import Database
@@ -17,6 +18,10 @@ ReadSession = NewType("ReadSession", AsyncSession)
 WriteSession = NewType("WriteSession", ReadSession)  # one may read in it too
 
 T = TypeVar("T")
+
+DEADLOCK_DETECTED = "40P01"
+DEADLOCKS = 3
+"""How often a step that met one is done again."""
 
 AfterCommit = Callable[[], Awaitable[None]]
 
@@ -76,6 +81,26 @@ async def unbroken(step: Coroutine[Any, Any, T]) -> T:
         if not task.cancelled() and (error := task.exception()) is not None:
             logger.warning("a canceled step failed: %s", type(error).__name__)
         raise
+
+
+async def carried_out(step: Callable[[], Coroutine[Any, Any, T]]) -> T:
+    """Carry a step to its end like `unbroken`; do it again where it met another one head-on.
+
+    PostgreSQL ends one of two transactions that wait for each other. Nothing is left of it, and the
+    same step goes through once the other one is over.
+    """
+    return await unbroken(_repeated(step))
+
+
+async def _repeated(step: Callable[[], Coroutine[Any, Any, T]]) -> T:
+    for _ in range(DEADLOCKS):
+        try:
+            return await step()
+        except DBAPIError as error:
+            if getattr(error.orig, "sqlstate", None) != DEADLOCK_DETECTED:
+                raise
+            logger.info("a transaction met another one head-on; it is done again")
+    return await step()
 
 
 @asynccontextmanager

@@ -3,14 +3,16 @@
 import asyncio
 import logging
 from contextlib import suppress
+from typing import Any
+from uuid import UUID
 
 import pytest
-from sqlmodel import func, select
+from sqlmodel import col, func, select, update
 
 from app.accounts import commands
 from app.accounts.models import Application
 from app.db.engine import Database
-from app.db.work import Work, reading, transaction, unbroken
+from app.db.work import Work, carried_out, reading, transaction, unbroken
 from app.settings import SettingError
 
 pytestmark = pytest.mark.anyio
@@ -160,3 +162,34 @@ async def test_a_savepoint_undoes_what_it_holds_and_nothing_before_it(database: 
     async with reading(database) as session:
         names = set(await session.exec(select(Application.name)))
     assert (names, said) == ({"before", "after"}, ["before", "after"])
+
+
+async def test_of_two_steps_that_wait_for_each_other_both_are_done(database: Database) -> None:
+    if database.is_sqlite:
+        pytest.skip("SQLite writes one transaction at a time")
+    async with transaction(database) as work:
+        ids = [(await commands.create_application(work, name=n, max_open_jobs=1)).id for n in "ab"]
+    met = asyncio.Barrier(2)
+    tries = 0
+
+    async def both(first: UUID, second: UUID) -> None:
+        nonlocal tries
+        tries += 1
+        async with transaction(database) as work:
+            await work.session.exec(raised(first))
+            if tries <= 2:
+                await met.wait()
+            await work.session.exec(raised(second))
+
+    await asyncio.gather(
+        carried_out(lambda: both(ids[0], ids[1])), carried_out(lambda: both(ids[1], ids[0]))
+    )
+    async with reading(database) as session:
+        limits = (await session.exec(select(Application.max_open_jobs))).all()
+    assert (list(limits), tries) == ([3, 3], 3)
+
+
+def raised(id: UUID) -> Any:  # noqa: ANN401 - an update
+    """Return the statement that allows an application one job more."""
+    more = Application.max_open_jobs + 1
+    return update(Application).where(col(Application.id) == id).values(max_open_jobs=more)
