@@ -7,7 +7,7 @@ nobody who holds documents for himself alone asks for the application.
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -19,7 +19,7 @@ from app.clock import now
 from app.db.work import Work
 from app.documents.models import Document, DocumentStatus
 from app.errors import FieldError, InvalidInput, JobStarted, NotFound
-from app.jobs import dependents, events, limits
+from app.jobs import dependents, events, limits, patience
 from app.jobs.commands import find
 from app.jobs.events import Note
 from app.jobs.models import Job, JobDocument
@@ -192,7 +192,7 @@ async def start(work: Work, bell: Doorbell, *, caller: Caller, job_id: UUID) -> 
         note=Note(EventKind.STATUS, "The job was started."),
         queued_at=moment,
         due_at=moment,
-        give_up_at=_later(moment, job.queue_timeout_seconds),
+        give_up_at=patience.until(moment, job.queue_timeout_seconds),
     )
     if started is None:
         raise JobStarted(job.id)
@@ -262,7 +262,7 @@ def _row(request: JobRequest, application: Application, submitter_id: UUID | Non
     type = type_of(request.task)
     wait = request.queue_timeout
     waits = None if wait is None else round(wait.total_seconds())
-    until = _later(moment, waits) if request.start else moment + request.draft_lifetime
+    until = patience.until(moment, waits) if request.start else moment + request.draft_lifetime
     return Job(
         application_id=application.id,
         number=application.last_job_number,
@@ -289,10 +289,6 @@ def _row(request: JobRequest, application: Application, submitter_id: UUID | Non
         submitter_ip=request.submitter_ip,
         created_at=moment,
     )
-
-
-def _later(moment: datetime, seconds: int | None) -> datetime | None:
-    return None if seconds is None else moment + timedelta(seconds=seconds)
 
 
 async def _add(

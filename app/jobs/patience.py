@@ -1,6 +1,7 @@
 """How long jobs wait: drafts for their start, jobs in the queue for their first worker."""
 
 from collections.abc import Sequence
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from sqlmodel import col, select, update
@@ -57,3 +58,8 @@ async def give_up(work: Work, bell: Doorbell, job_id: UUID) -> None:
         give_up_at=None,
         waits_for_data=False,
     )
+
+
+def until(moment: datetime, seconds: int | None) -> datetime | None:
+    """Return when a wait that begins at this moment is over; None where it may take for ever."""
+    return None if seconds is None else moment + timedelta(seconds=seconds)

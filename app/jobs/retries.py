@@ -6,7 +6,6 @@ by then, the document is done again like the others.
 """
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -26,7 +25,7 @@ from app.errors import (
     PrerequisiteFailed,
     SecretsGone,
 )
-from app.jobs import dependents, events, families, given, limits, runs
+from app.jobs import dependents, events, families, given, limits, patience, runs
 from app.jobs.events import Note
 from app.jobs.models import Job, JobDocument, Segment
 from app.jobs.queue import Doorbell
@@ -216,14 +215,10 @@ def _copy(before: Job, application: Application, caller: Caller) -> Job:
         status=JobStatus.PENDING,
         retry_of_id=before.id,
         queued_at=moment,
-        give_up_at=_give_up_at(moment, before.queue_timeout_seconds),
+        give_up_at=patience.until(moment, before.queue_timeout_seconds),
         submitter_id=caller.api_key_id,
         created_at=moment,
     )
-
-
-def _give_up_at(moment: datetime, seconds: int | None) -> datetime | None:
-    return None if seconds is None else moment + timedelta(seconds=seconds)
 
 
 def _copy_document(row: JobDocument, job: Job, taken: set[UUID]) -> JobDocument:
