@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator
 from contextlib import suppress
 from datetime import timedelta
 from functools import partial
+from typing import NamedTuple
 from urllib.parse import urljoin
 
 import httpx2
@@ -20,12 +21,21 @@ from recorder import CREATE_UPLOAD, NoAnswer
 from redis.asyncio import Redis
 from scenario import Scene
 
+from app.jobs.states import FINISHED
+
 RECOVERY = timedelta(seconds=30)
 QUEUED = 100
-CLAIMS_AGAIN = "SELECT coalesce(sum(attempt), 0) FROM job WHERE charged_attempts > 0"
-CANCELED = "SELECT count(*) FROM job WHERE status = 'CANCELED'"
-STILL = timedelta(seconds=5)
-"""Lease, sweep and delay are 2.6 s together."""
+AT_WORK_ON = (
+    "SELECT id, attempt FROM job JOIN job_document ON job_id = id"
+    " WHERE document_id = ? AND job.status = 'PROCESSING'"
+)
+
+
+class Held(NamedTuple):
+    """A job in the hands of a worker that is stopped."""
+
+    job_id: str
+    attempt: int
 
 
 async def kill_workers(scene: Scene) -> None:
@@ -41,33 +51,24 @@ async def kill_workers(scene: Scene) -> None:
 
 
 async def stop_worker(scene: Scene) -> None:
-    """Stop a worker until its job has been given to another, then let it go on."""
+    """Stop a worker until its job has been given to another, then let it go on.
 
-    def count(query: str) -> int:
-        return int(scene.machine.rows(query)[0][0])
-
+    It goes on at once where its job is canceled or deleted, since it cannot end the work on it
+    while it is stopped; then another one is stopped.
+    """
     while not scene.strikes and (busy := await _busy_workers(scene)):
-        claims, canceled = count(CLAIMS_AGAIN), count(CANCELED)
-        await _stop(scene, busy[:1])
-
-        def taken(claims: int = claims) -> bool:
-            return count(CLAIMS_AGAIN) >= claims + 2
-
-        # Let go at once where a job is canceled, which may be its own: it cannot end the work on it
-        # while it is stopped. Then another one is stopped.
-        def over(canceled: int = canceled) -> bool:
-            return taken() or count(CANCELED) > canceled
-
-        with suppress(NotInTime):
-            await until("its job is taken up by another worker", over, limit=STILL)
-        scene.strikes += taken()
+        job = await asyncio.to_thread(_stop_at_work, scene, busy[0])
+        if job is not None:
+            with suppress(NotInTime):  # then no job of a dead worker is ever taken up again
+                await until("its job is taken up, or over", partial(_is_let_go, scene, job))
+            scene.strikes += _is_taken_up(scene, job)
         _signal(busy[:1], signal.SIGCONT)
 
 
 async def flush_valkey(scene: Scene) -> None:
     """Forget every ring: once while all jobs wait and nobody works, and again during the work."""
     workers = scene.machine.of_role("worker")
-    await _stop(scene, workers)
+    await asyncio.to_thread(_stop, scene, workers)
     # Not before the last create: every other ring would do for all.
     await until("all jobs are there", lambda: scene.load.made == scene.load.wanted)
     assert scene.load.open_jobs() >= QUEUED
@@ -113,14 +114,32 @@ async def kill_up(scene: Scene) -> None:
         await scene.machine.start()
 
 
-async def _stop(scene: Scene, workers: list[Process]) -> None:
+def _stop(scene: Scene, workers: list[Process]) -> None:
     """Stop workers, none of them in the middle of a write: that would hold up everybody."""
-    for _ in range(20):
+    with scene.machine.no_writes():
         _signal(workers, signal.SIGSTOP)
-        if await asyncio.to_thread(scene.machine.takes_writes):
-            return
-        _signal(workers, signal.SIGCONT)
-    raise AssertionError("the workers do nothing but write")
+        for worker in workers:
+            worker.wait_stopped()
+
+
+def _stop_at_work(scene: Scene, worker: Process) -> Held | None:
+    """Stop a worker; return the job that it has in hands, None where that cannot be told."""
+    _stop(scene, [worker])
+    sources = scene.machine.sources_of(worker)
+    found = [row for each in sources for row in scene.machine.rows(AT_WORK_ON, each.name)]
+    return Held(*found[0]) if len(found) == 1 else None
+
+
+def _is_taken_up(scene: Scene, held: Held) -> bool:
+    """Return whether the job is in the hands of another worker, or was."""
+    found = scene.machine.rows("SELECT attempt FROM job WHERE id = ?", held.job_id)
+    return bool(found) and found[0][0] > held.attempt
+
+
+def _is_let_go(scene: Scene, held: Held) -> bool:
+    """Return whether the job is taken up by another worker, canceled or deleted."""
+    found = scene.machine.rows("SELECT status, attempt FROM job WHERE id = ?", held.job_id)
+    return not found or found[0][0] in FINISHED or found[0][1] > held.attempt
 
 
 def _has_left(scene: Scene, count: int) -> bool:

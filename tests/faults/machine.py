@@ -96,6 +96,11 @@ class Process:
         with contextlib.suppress(ProcessLookupError):
             os.kill(self.pid, signal.SIGKILL)
 
+    def wait_stopped(self) -> None:
+        """Return when it is stopped, which takes a moment after SIGSTOP, or dead."""
+        while _stat(self.pid)[0] not in "TtZX":
+            time.sleep(0.001)
+
     def opens(self) -> set[Path]:
         """Return the files it has open."""
         found = set()
@@ -215,6 +220,17 @@ class Machine:
         }
         return [ours[pid] for pid in busy if pid in ours]
 
+    def sources_of(self, worker: Process) -> list[Path]:
+        """Return the documents that are open in the sandbox of a worker."""
+        ours = {process.pid: process for process in self.look()}
+        found = (
+            path
+            for child in children(set(ours.values()))
+            if ours[child.parent].parent == worker.pid
+            for path in child.opens()
+        )
+        return sorted(path for path in found if path.is_relative_to(self.data / "files"))
+
     def has_workers(self, count: int) -> bool:
         """Return whether so many workers live whose sandboxes are up."""
         ours = self.look()
@@ -258,15 +274,13 @@ class Machine:
             writing=frozenset(_id(key) for (key,) in self.rows(LATER_REMOVALS)),
         )
 
-    def takes_writes(self) -> bool:
-        """Return whether nobody holds the lock of those who write for as long as a second."""
-        with closing(sqlite3.connect(self.data / "docyard.db", timeout=1)) as connection:
-            try:
-                connection.execute("BEGIN IMMEDIATE")
-            except sqlite3.OperationalError:
-                return False
+    @contextlib.contextmanager
+    def no_writes(self) -> Iterator[None]:
+        """Hold the lock of those who write: as long as it is held, none of them is in a write."""
+        with closing(self._connect("rw")) as connection:
+            connection.execute("BEGIN IMMEDIATE")
+            yield
             connection.rollback()
-        return True
 
     def has_told(self, words: str) -> bool:
         """Return whether the log says this."""
@@ -342,11 +356,16 @@ def _processes() -> Iterator[Process]:
 
 def _look(pid: int) -> Process | None:
     """Return the process of this number, None where there is none or it has ended."""
-    try:
-        stat = Path(f"/proc/{pid}/stat").read_text("utf-8", "replace").rpartition(")")[2].split()
-    except OSError:
-        return None
+    stat = _stat(pid)
     return None if stat[0] in "ZX" else Process(pid, int(stat[1]), int(stat[19]))
+
+
+def _stat(pid: int) -> list[str]:
+    """Return what the kernel says of a process from its state on; of one that is gone, "X"."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text("utf-8", "replace").rpartition(")")[2].split()
+    except OSError:
+        return ["X"]
 
 
 def _id(value: str) -> str:
