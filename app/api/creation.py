@@ -259,7 +259,7 @@ def request_of(
     start = input.start is not False
     supplied = supplied or input.execute_after_id is not None
     (creation.check_some if start and not supplied else creation.check_count)(count)
-    tag = text(input.input_tag, "inputTag", limit=MAX_TAG_CHARS)
+    tag = text((input.input_tag or "").strip(), "inputTag", limit=MAX_TAG_CHARS)
     if tag is not None and (count or not supplied):
         message = "inputTag goes with executeAfterId, and without documents."
         raise BadInput(FieldError(("inputTag",), message, "mixed"))

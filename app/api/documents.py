@@ -11,8 +11,8 @@ from starlette.datastructures import UploadFile
 
 from app.api.context import Context, Info
 from app.api.durations import ttl
-from app.api.pages import Connection, Node, connection, placed_connection
-from app.api.problems import Forbidden, InvalidInput, LimitExceeded
+from app.api.pages import Connection, Node, connection, existing_id, placed_connection
+from app.api.problems import Forbidden, InvalidInput, LimitExceeded, NotFound
 from app.api.vocabulary import BigInt, DocumentStatus, Scope
 from app.clock import now
 from app.db.pages import PageRequest, cursor_of, page_request
@@ -140,6 +140,11 @@ class CreateUploadSuccess:
     expires_at: datetime = strawberry.field(description="Until when the link takes bytes.")
 
 
+@strawberry.type(description="The document carries these tags now.")
+class TagDocumentSuccess:
+    document: Document = strawberry.field(description="The document as it is now.")
+
+
 UploadDocumentResult = Annotated[
     UploadDocumentSuccess | InvalidInput | LimitExceeded | Forbidden,
     strawberry.union("UploadDocumentResult", description="What came of an upload."),
@@ -147,6 +152,10 @@ UploadDocumentResult = Annotated[
 CreateUploadResult = Annotated[
     CreateUploadSuccess | InvalidInput | LimitExceeded | Forbidden,
     strawberry.union("CreateUploadResult", description="What came of announcing an upload."),
+]
+TagDocumentResult = Annotated[
+    TagDocumentSuccess | InvalidInput | NotFound | Forbidden,
+    strawberry.union("TagDocumentResult", description="What came of tagging a document."),
 ]
 
 
@@ -196,6 +205,21 @@ async def create_upload(
     return CreateUploadSuccess(
         document=Document.from_row(document), upload_url=link, expires_at=expires_at
     )
+
+
+async def tag_document(
+    context: Context, id: str, *, add: list[str], remove: list[str]
+) -> TagDocumentSuccess:
+    """Put tags on a document, and take others off it."""
+    async with context.writing() as work:
+        document = await commands.tag(
+            work,
+            caller=context.caller,
+            document_id=existing_id("document", id),
+            add=add,
+            remove=remove,
+        )
+    return TagDocumentSuccess(document=Document.from_row(document))
 
 
 async def receive(

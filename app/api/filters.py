@@ -163,7 +163,7 @@ class DocumentFilter(Given):
             ids=_ids(self.ids),
             filename=self.filename,
             mime_types=_each_once(mime_types),
-            tags=_each_once(self.tags) or (),
+            tags=_each_once([tag.strip() for tag in self.tags or ()]) or (),
             original_id=_id(self.original_id),
             created_after=self.created_after,
             created_before=self.created_before,

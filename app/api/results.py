@@ -9,6 +9,7 @@ import strawberry
 
 from app.api.context import Context, Info
 from app.api.documents import Document, document_of
+from app.api.inputs import UNREADABLE
 from app.api.pages import NOBODY, Connection, Node, connection, id_or_none
 from app.api.rules import ConditionalResult
 from app.api.vocabulary import JobType, SegmentStatus
@@ -104,8 +105,8 @@ class SegmentResult:
         return await info.context.loaders.gather(queries.count_segments, self.job_id)
 
     @strawberry.field(
-        description="The segments in reading order, also while the job runs. `first` is 50 by "
-        "default and 500 at most."
+        description="The segments in reading order, also while the job runs: all, those of one "
+        "document, those that carry a tag. `first` is 50 by default and 500 at most."
     )
     async def segments(
         self,
@@ -113,10 +114,16 @@ class SegmentResult:
         first: int | None = None,
         after: str | None = None,
         document_id: strawberry.ID | None = None,
+        tag: str | None = None,
     ) -> Connection[Segment]:
         request = page_request(first, after, default=DEFAULT_SEGMENTS, limit=MAX_SEGMENTS)
         document = None if document_id is None else id_or_none(document_id) or NOBODY
-        return await segment_connection(info.context, self.job_id, request, document)
+        tag = None if tag is None else tag.strip()
+        if tag is not None and UNREADABLE.search(tag):
+            document, tag = NOBODY, None  # what cannot be stored is what no segment has
+        return await segment_connection(
+            info.context, self.job_id, request, document_id=document, tag=tag
+        )
 
 
 @strawberry.type(description="Which category a document belongs to.")
@@ -256,14 +263,21 @@ async def _produced(context: Context, job_id: UUID, request: PageRequest) -> Con
 
 
 async def segment_connection(
-    context: Context, job_id: UUID, request: PageRequest, document_id: UUID | None
+    context: Context,
+    job_id: UUID,
+    request: PageRequest,
+    *,
+    document_id: UUID | None,
+    tag: str | None,
 ) -> Connection[Segment]:
-    """Return a page of the segments of a job."""
+    """Return a page of the segments of a job; None: of any document, with any tags."""
     load = context.loaders.gather
 
     async def count() -> int:
-        return await load(queries.count_segments, job_id, document_id=document_id)
+        return await load(queries.count_segments, job_id, document_id=document_id, tag=tag)
 
-    page = await load(queries.segments_of, job_id, request=request, document_id=document_id)
+    page = await load(
+        queries.segments_of, job_id, request=request, document_id=document_id, tag=tag
+    )
     context.spend(len(page.rows))
     return connection(page, node=Segment.from_row, cursor=queries.segment_cursor, count=count)

@@ -20,7 +20,12 @@ from app.api.creation import (
     CreateJobsResult,
     StartJobResult,
 )
-from app.api.documents import CreateUploadResult, Document, UploadDocumentResult
+from app.api.documents import (
+    CreateUploadResult,
+    Document,
+    TagDocumentResult,
+    UploadDocumentResult,
+)
 from app.api.events import JobEvent
 from app.api.extensions import SCHEMA_EXTENSIONS, UPLOAD, Schema
 from app.api.filters import DocumentFilter, JobFilter, JobOrder
@@ -244,6 +249,21 @@ class Mutation:
                 tags=tags or [],
                 ttl_seconds=ttl_seconds,
             )
+        )
+
+    @strawberry.mutation(
+        description="Put tags on a document, behind those it has, and take others off it. One that "
+        "is there already, or is not, changes nothing. Jobs find documents by them with `inputTag`."
+    )
+    async def tag_document(
+        self,
+        info: Info,
+        id: strawberry.ID,
+        add: list[str] | None = None,
+        remove: list[str] | None = None,
+    ) -> TagDocumentResult:
+        return await carried_out(
+            lambda: documents.tag_document(info.context, id, add=add or [], remove=remove or [])
         )
 
 

@@ -7,12 +7,20 @@ from uuid import UUID
 
 from sqlmodel import col, select, update
 
+from app.accounts.caller import Caller
 from app.clock import now
 from app.db.work import ReadSession, Work
 from app.documents.media import extension, has_length, media_type
 from app.documents.models import Document, DocumentStatus, FileRemoval
 from app.documents.store import Store, Stored
-from app.errors import FieldError, InvalidInput, InvalidLink, UploadComplete, UploadMismatch
+from app.errors import (
+    FieldError,
+    InvalidInput,
+    InvalidLink,
+    NotFound,
+    UploadComplete,
+    UploadMismatch,
+)
 
 MAX_TAGS = 100
 MAX_TAG_CHARS = 100
@@ -93,6 +101,38 @@ async def give_up(work: Work, document_id: UUID, *, store: Store) -> None:
         await remove_file(work, document_id, store=store)
 
 
+async def find(work: Work, *, caller: Caller, document_id: UUID) -> Document:
+    """Return a document of the caller's application, locked: nobody else changes it now.
+
+    Raises:
+        NotFound: there is none.
+    """
+    document = await work.session.get(Document, document_id, with_for_update=True)
+    if document is None or document.application_id != caller.application_id:
+        raise NotFound("document", str(document_id))
+    return document
+
+
+async def tag(
+    work: Work, *, caller: Caller, document_id: UUID, add: Sequence[str], remove: Sequence[str]
+) -> Document:
+    """Put tags on a document behind those it has, and take others off it.
+
+    Raises:
+        InvalidInput: too many, one that is empty or too long, or one that is in both lists.
+        NotFound: there is no such document.
+    """
+    added, removed = clean_tags(add, loc="add"), clean_tags(remove, loc="remove")
+    if set(added) & set(removed):
+        message = "A tag cannot be added and removed at once."
+        raise InvalidInput(FieldError(("remove",), message, "repeated"))
+    document = await find(work, caller=caller, document_id=document_id)
+    kept = [each for each in document.tags if each not in removed]
+    document.tags = clean_tags([*kept, *added], loc="add")
+    await work.session.flush()
+    return document
+
+
 async def delete(work: Work, document: Document, *, store: Store) -> None:
     """Delete a document and its bytes. No job may use it any more."""
     await remove_file(work, document.id, store=store)
@@ -142,9 +182,10 @@ def clean_tags(tags: Sequence[str], *, loc: str = "tags") -> list[str]:
     trimmed = list(dict.fromkeys(tag.strip() for tag in tags))
     if len(trimmed) > MAX_TAGS:
         raise InvalidInput(FieldError((loc,), f"At most {MAX_TAGS} tags.", "too_long"))
-    unstorable = re.compile(r"[\x00\ud800-\udfff]")  # NUL, and halves of characters
-    if any(not tag or len(tag) > MAX_TAG_CHARS or unstorable.search(tag) for tag in trimmed):
-        message = f"A tag has 1 to {MAX_TAG_CHARS} characters."
+    # Control characters and halves of characters, as no filter takes them either.
+    unreadable = re.compile(r"[\x00-\x1f\ud800-\udfff]")
+    if any(not tag or len(tag) > MAX_TAG_CHARS or unreadable.search(tag) for tag in trimmed):
+        message = f"A tag has 1 to {MAX_TAG_CHARS} characters, and no control characters."
         raise InvalidInput(FieldError((loc,), message, "string_length"))
     return trimmed
 

@@ -6,7 +6,7 @@ from datetime import datetime
 from uuid import UUID
 
 import sqlalchemy
-from sqlalchemy import case, tuple_
+from sqlalchemy import ColumnElement, case, tuple_
 from sqlmodel import col, func, select
 
 from app.accounts.caller import Caller
@@ -14,6 +14,7 @@ from app.clock import now
 from app.db.ordering import Ordering, Placed, unindexed
 from app.db.pages import Page, PageRequest, counts_of, cursor, id_of, keys, number, pages_of
 from app.db.work import ReadSession
+from app.documents.filters import has_tag
 from app.documents.models import Document
 from app.jobs import turns
 from app.jobs.filters import JobFilter
@@ -198,8 +199,11 @@ async def segments_of(
     *,
     request: PageRequest,
     document_id: UUID | None = None,
+    tag: str | None = None,
 ) -> dict[UUID, Page[Segment]]:
     """Return a page of the segments of each job in reading order, also while it runs.
+
+    tag: of those alone that carry it.
 
     Raises:
         InvalidCursor: `after` was not given out by this list.
@@ -208,6 +212,8 @@ async def segments_of(
     statement = select(Segment)
     if document_id is not None:
         statement = statement.where(Segment.document_id == document_id)
+    if tag is not None:
+        statement = statement.where(has_tag(col(Segment.tags), tag))
     if request.after is not None:
         statement = statement.where(tuple_(*order) > tuple(_numbers(request.after, 2)))
     return await pages_of(
@@ -222,9 +228,18 @@ async def segments_of(
 
 
 async def count_segments(
-    session: ReadSession, job_ids: Sequence[UUID], *, document_id: UUID | None = None
+    session: ReadSession,
+    job_ids: Sequence[UUID],
+    *,
+    document_id: UUID | None = None,
+    tag: str | None = None,
 ) -> dict[UUID, int]:
-    """Return how many segments each job has by now."""
+    """Return how many segments each job has by now; tag: how many of them carry it."""
+    if tag is not None:
+        where: list[ColumnElement[bool]] = [has_tag(col(Segment.tags), tag)]
+        if document_id is not None:
+            where.append(col(Segment.document_id) == document_id)
+        return await counts_of(session, job_ids, parent=col(Segment.job_id), where=where)
     job_id = col(JobDocument.job_id)
     statement = select(job_id, func.sum(JobDocument.segment_count)).where(job_id.in_(job_ids))
     if document_id is not None:
