@@ -23,7 +23,7 @@ from scenario import Scene
 
 from app.jobs.states import FINISHED
 
-RECOVERY = timedelta(seconds=30)
+RECOVERY = timedelta(seconds=60)
 QUEUED = 100
 AT_WORK_ON = (
     "SELECT id, attempt FROM job JOIN job_document ON job_id = id"

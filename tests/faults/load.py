@@ -32,6 +32,12 @@ MIXED: tuple[tuple[str, ...], ...] = (
     ("notes.md",),
     ("long.pdf", "short.pdf"),
 )
+UNEXAMINED = (
+    "SELECT id FROM document WHERE examine_at IS NOT NULL"
+    " AND (examined_at IS NULL"
+    " OR examined_at > strftime('%Y-%m-%d %H:%M:%f', 'now', '-11 seconds'))"
+)
+"""Whoever takes one up looks at it for ten seconds at most; one whose worker was killed rests."""
 UNFINISHED = "SELECT id FROM job WHERE status NOT IN ('COMPLETED', 'FAILED', 'CANCELED')"
 
 
@@ -97,15 +103,16 @@ class Load:
         return True
 
     def is_quiet(self) -> bool:
-        """Return whether there is nothing left to do."""
-        return self.made == self.wanted and not (self.open_jobs() or self.bustle())
+        """Return whether there is nothing left to do, for jobs or for documents."""
+        waiting = self.open_jobs() or self.machine.rows(UNEXAMINED)
+        return self.made == self.wanted and not (waiting or self.bustle())
 
     def open_jobs(self) -> int:
         """Return how many jobs are not final."""
         return len(self.machine.rows(UNFINISHED))
 
     def bustle(self) -> tuple[str, ...]:
-        """Return what still goes on though no job needs it."""
+        """Return what goes on though no job needs it, besides looks at new documents."""
         working = [f"the sandbox child {each.pid} works" for each in self.machine.children()]
         removals = self.machine.rows(REMOVALS)
         return (*working, *(f"{key} waits to be removed" for (key,) in removals))

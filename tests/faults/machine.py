@@ -23,7 +23,7 @@ from uuid import UUID
 from history import Remains, StoreFacts
 
 ROOT = Path(__file__).parents[2]
-PATIENCE = timedelta(seconds=60)
+PATIENCE = timedelta(seconds=120)
 LOOK_SECONDS = 0.05
 """Of processes, files and rows, which tell nobody when they change."""
 KEPT = re.compile(

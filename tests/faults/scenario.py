@@ -15,7 +15,7 @@ from sample_files import Sample
 
 from app.clock import now
 
-LIMIT = timedelta(seconds=60)
+LIMIT = timedelta(seconds=120)
 """From the end of a fault to quiet; generous, as the machine may be slow and the jobs are many."""
 GRACE = timedelta(seconds=5)
 """Lease and sweep are 2.5 s together."""

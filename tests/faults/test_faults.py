@@ -1,9 +1,9 @@
 """The service under faults, judged by tests/history.py. Each test starts a real `docyard up`.
 
-    pytest tests/faults                              one round of each fault
-    FAULT_ROUNDS=20 pytest tests/faults --timeout 0  twenty rounds of each
-    pytest -k FLUSHALL tests/faults -s               one fault
-    pytest -m "not faults"                           everything else
+    pytest tests/faults                  one round of each fault
+    FAULT_ROUNDS=20 pytest tests/faults  twenty rounds of each
+    pytest -k FLUSHALL tests/faults -s   one fault
+    pytest -m "not faults"               everything else
 
 Add `-s` to see the figures. A new fault is a function in faults.py and a line in FAULTS.
 """
@@ -35,6 +35,7 @@ FAULTS: dict[str, tuple[Fault, int, Kinds]] = {
 pytestmark = [
     pytest.mark.faults,
     pytest.mark.anyio,
+    pytest.mark.timeout(400),
     pytest.mark.skipif(sys.platform != "linux", reason="processes are looked at through /proc"),
 ]
 
