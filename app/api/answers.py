@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from enum import StrEnum
 
 from graphql import GraphQLError, GraphQLFormattedError, GraphQLSyntaxError
-from strawberry.exceptions import MissingQueryError
+from strawberry.exceptions import MissingQueryError, StrawberryInputCoercionError
 from strawberry.schema.exceptions import CannotGetOperationTypeError, InvalidOperationTypeError
 from strawberry.types import ExecutionResult
 
@@ -207,6 +207,7 @@ def _bug(error: GraphQLError) -> Exception | None:
             | InvalidOperationTypeError()
             | MissingQueryError()
             | GraphQLSyntaxError()
+            | StrawberryInputCoercionError()  # a variable for an input of which one field is taken
         ):
             return None
         case GraphQLError():

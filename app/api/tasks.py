@@ -1,6 +1,6 @@
 """What a job can be asked to do, in the schema. Left out and null both mean the default."""
 
-from dataclasses import fields
+from dataclasses import MISSING, fields
 from typing import Any, TypeVar
 
 import strawberry
@@ -20,13 +20,17 @@ T = TypeVar("T")
 
 
 class Given:
-    """Reads what was left out as null: both mean the default."""
+    """Reads null as left out: both mean the default."""
 
     def __post_init__(self) -> None:
-        """Fill in null; the schema shows no default where there is none."""
-        for name, value in vars(self).items():
-            if value is strawberry.UNSET:
-                setattr(self, name, None)
+        """Fill in defaults; null where there is none, of which the schema shows nothing."""
+        for item in fields(self):  # type: ignore[arg-type]
+            value = getattr(self, item.name)
+            if value is None:
+                value = item.default if item.default_factory is MISSING else item.default_factory()
+            if value is strawberry.UNSET or value is MISSING:
+                value = None
+            setattr(self, item.name, value)
 
 
 def _option(kind: type, name: str, default: Any = strawberry.UNSET) -> Any:  # noqa: ANN401 - a field of an input

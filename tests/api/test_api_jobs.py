@@ -111,6 +111,21 @@ async def test_nulls_mean_the_defaults(paced: Service) -> None:
     assert (job["name"], job["groupId"], job["priority"]) == ("SEGMENT 1", None, "NORMAL")
 
 
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"task": {"segment": {}, "pdfImages": {}}},
+        {"task": {"segment": None}},
+        {"task": {}},
+        {"data": [{"source": {"documentId": "a", "url": "b"}}]},
+        {"data": [{"source": {}}]},
+    ],
+)
+async def test_what_takes_exactly_one_field_says_so(service: Service, wrong: object) -> None:
+    answer = await service.post(CREATE_JOB, {"input": wrong})
+    assert [error["extensions"] for error in answer["errors"]] == [{"code": "BAD_USER_INPUT"}]
+
+
 async def test_what_is_given_is_kept(paced: Service) -> None:
     document = await paced.upload("page One")
     task = {"segment": {"docType": "novel", "maxSize": 100, "maxTags": 20}}
