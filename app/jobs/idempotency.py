@@ -46,17 +46,23 @@ async def replayed(work: Work, *, caller: Caller, key: str, request: Fingerprint
     """
     application = select(Application.id).where(Application.id == caller.application_id)
     await work.session.exec(application.with_for_update())
-    row = await work.session.get(IdempotencyKey, (caller.application_id, key))
-    if row is None:
+    # Both at once: a deletion of the job takes the key along.
+    statement = (
+        select(IdempotencyKey, Job)
+        .join(Job, col(Job.id) == col(IdempotencyKey.job_id))
+        .where(IdempotencyKey.application_id == caller.application_id, IdempotencyKey.key == key)
+    )
+    found = (await work.session.exec(statement)).first()
+    if found is None:
         return None
+    row, job = found
     if row.created_at < now() - KEPT:
         await work.session.delete(row)
         await work.session.flush()
         return None
     if row.request_sha256 not in request.hashes:
         raise IdempotencyKeyReused(row.job_id)
-    found = select(Job).where(col(Job.id) == row.job_id)
-    return (await work.session.exec(found)).one()
+    return job
 
 
 async def remember(work: Work, *, caller: Caller, key: str, request: Fingerprint, job: Job) -> None:

@@ -105,6 +105,15 @@ async def test_the_same_request_brings_back_the_first_job(service: Service) -> N
     assert later["job"] == {**first["job"], "status": "COMPLETED"}
 
 
+async def test_null_is_the_same_request_as_left_out(service: Service) -> None:
+    document = await service.upload("page One")
+    input = {"task": {"segment": {}}, "documentIds": [document], "idempotencyKey": "a"}
+    first = await service.ask(CREATE_JOB, input=input)
+    nulls = {"task": {"segment": {"maxSize": None, "docType": None}}, "start": None}
+    again = await service.ask(CREATE_JOB, input={**input, **nulls, "priority": None, "data": None})
+    assert (again["replayed"], again["job"]["id"]) == (True, first["job"]["id"])
+
+
 async def test_another_request_with_the_key_is_a_conflict(service: Service) -> None:
     first = await create(service, idempotencyKey="k")
     kept = await service.kept()
