@@ -23,11 +23,11 @@ from app.api.problems import (
     Problem,
     problem_of,
 )
-from app.api.vocabulary import JobPriority, Scope
+from app.api.vocabulary import JobPriority, JobStatus, Scope
 from app.api.workflows import given_options
 from app.db.work import Work
 from app.documents.commands import MAX_TAG_CHARS, clean_tags
-from app.errors import AppError, FieldError
+from app.errors import AppError, FieldError, JobStarted
 from app.errors import InvalidInput as BadInput
 from app.errors import NotFound as NoJob
 from app.jobs import creation, given, idempotency, models, workflows
@@ -141,6 +141,8 @@ async def add_job_data(context: Context, id: str, data: list[DataInput]) -> AddJ
     job = await context.loaders.jobs.load(job_id)
     if job is None:
         raise NoJob("job", id)
+    if job.status is not JobStatus.NEW:  # asked again once it is held
+        raise JobStarted(job_id)
     options = _document_options(context, data, resolved_of(job), job.options)
     async with intake(context) as taken:
         documents = await taken.take(data, options)

@@ -10,6 +10,11 @@ from service import ADD_DATA, CREATE_JOB, START, Service
 pytestmark = pytest.mark.anyio
 
 DRAFT: dict[str, Any] = {"task": {"segment": {}}, "start": False}
+CREATE_CONDITIONAL = """
+mutation($input: CreateConditionalJobInput!) {
+  createConditionalJob(input: $input) { ... on CreateJobSuccess { job { id } } }
+}
+"""
 
 
 async def draft(service: Service, **more: Any) -> str:  # noqa: ANN401 - fields of the input
@@ -131,3 +136,14 @@ async def test_a_draft_can_be_canceled_and_then_takes_nothing(service: Service) 
     assert (await add(service, id, "One"))["code"] == "JOB_STARTED"
     assert (await service.ask(START, id=id))["code"] == "JOB_STARTED"
     assert (await service.job(id))["status"] == "CANCELED"
+
+
+async def test_a_conditional_job_takes_no_data(service: Service) -> None:
+    document = await service.upload("page One")
+    before = await service.create_on(document)
+    jobs = [{"task": {"segment": {}}, "documentIds": [document]}]
+    rules = [{"name": "all", "conditions": {}, "jobs": jobs}]
+    made = await service.ask(CREATE_CONDITIONAL, input={"executeAfterId": before, "rules": rules})
+    id = made["job"]["id"]
+    answer = await add(service, id, "One")
+    assert (answer["code"], answer["conflictingJob"]) == ("JOB_STARTED", {"id": id})
