@@ -273,6 +273,9 @@ class JobEvent(SQLModel, table=True):
             sqlite_where=text("kind = 'DELETED'"),
             postgresql_where=text("kind = 'DELETED'"),
         ),
+        # Else a number is given out again once the newest events are gone, and whoever has read
+        # so far misses what has it now.
+        {"sqlite_autoincrement": True},
     )
 
     id: int | None = Field(default=None, sa_column=Column(BigId, primary_key=True))

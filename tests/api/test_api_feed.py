@@ -122,6 +122,17 @@ async def test_a_deletion_is_told_whatever_else_is_asked_for(paced: Service) -> 
         assert steps(await take(events, 1)) == [(id, 3, "DELETED")]
 
 
+async def test_the_deletion_of_the_newest_job_is_told(paced: Service) -> None:
+    id = await paced.create("page One")
+    start = await first_cursor(paced, id)
+    async with paced.subscribe(FEED, after=start) as events:
+        await paced.ask(DELETE, id=id)
+        deleted = await take(events, 1)
+    assert steps(deleted) == [(id, 3, "DELETED")]
+    async with paced.subscribe(FEED, after=start) as events:
+        assert await take(events, 1) == deleted
+
+
 async def test_events_of_another_application_are_not_told(paced: Service) -> None:
     async with paced.subscribe(FEED, token=paced.other_token) as events:
         await begun(paced, events, token=paced.other_token)

@@ -175,6 +175,15 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("application_id", name=op.f("pk_turn")),
     )
     retype_result("json")
+    copy_events(sqlite_autoincrement=True)
+
+
+def copy_events(*, sqlite_autoincrement: bool) -> None:
+    # No table refers to this one.
+    if op.get_bind().dialect.name == "sqlite":
+        kept = {"sqlite_autoincrement": sqlite_autoincrement}
+        with op.batch_alter_table("job_event", recreate="always", table_kwargs=kept):
+            pass
 
 
 def retype_result(kind: str) -> None:
@@ -184,6 +193,7 @@ def retype_result(kind: str) -> None:
 
 
 def downgrade() -> None:
+    copy_events(sqlite_autoincrement=False)
     retype_result("jsonb")
     op.drop_table("turn")
     op.drop_index("ix_job_turn", "job")
