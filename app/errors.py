@@ -146,12 +146,11 @@ class JobStarted(Conflict):
 class NothingToRetry(Conflict):
     code = "NOTHING_TO_RETRY"
     title = "Nothing to retry"
-    meaning = "The job has not ended, or all of it was done: there is nothing to do again."
+    meaning = "The job has not ended, all of it was done, or it never had a document."
     what_to_do = "Wait for its end, or create another job."
 
-    def __init__(self, job_id: UUID, *, open: bool) -> None:
-        message = "The job has not ended." if open else "All of the job was done."
-        super().__init__(message, job_id=job_id)
+    def __init__(self, job_id: UUID, reason: str) -> None:
+        super().__init__(reason, job_id=job_id)
 
 
 class AlreadyRetried(Conflict):

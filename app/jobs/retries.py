@@ -64,7 +64,7 @@ async def retry(
 
     Raises:
         NotFound: there is no such job.
-        NothingToRetry: it has not ended, or all of it was done.
+        NothingToRetry: it has not ended, all of it was done, or it has and gets no document.
         AlreadyRetried: a job that repeats it is open.
         SecretsGone: a password is needed again that is not kept any more.
         PrerequisiteFailed: what it comes after would have to be repeated first.
@@ -82,6 +82,8 @@ async def retry(
         raise SecretsGone(job_id)
     application = await limits.admit(work, before.application_id)
     prerequisite = await _prerequisite(work, before, rows)
+    if not rows and prerequisite is None:
+        raise NothingToRetry(job_id, "The job has no documents.")
     job = _copy(before, application, caller)
     job.submitter_ip = submitter_ip
     job.execute_after_id = before.execute_after_id if prerequisite is None else prerequisite.id
@@ -146,8 +148,10 @@ async def _repeatable(work: Work, caller: Caller, job_id: UUID) -> Job:
     job = await work.session.get(Job, job_id)
     if job is None or job.application_id != caller.application_id:
         raise NotFound("job", str(job_id))
-    if job.status in OPEN or job.outcome is JobOutcome.SUCCESS:
-        raise NothingToRetry(job_id, open=job.status in OPEN)
+    if job.status in OPEN:
+        raise NothingToRetry(job_id, "The job has not ended.")
+    if job.outcome is JobOutcome.SUCCESS:
+        raise NothingToRetry(job_id, "All of the job was done.")
     return job
 
 

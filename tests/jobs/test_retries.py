@@ -74,14 +74,24 @@ async def test_a_document_that_was_not_finished_begins_at_its_first_page(paced: 
 
 
 async def test_only_a_job_that_ended_with_something_left_is_repeated(world: World) -> None:
+    document = await world.document()
     for status in JobStatus:
         for outcome in JobOutcome if status in FINISHED else (None,):
             id = await world.job(status, outcome=outcome)
+            async with transaction(world.database) as work:
+                work.session.add(JobDocument(job_id=id, document_id=document, position=0))
             if status in FINISHED and outcome is not JobOutcome.SUCCESS:
                 assert (await world.row(await retry(world, id))).retry_of_id == id
                 continue
             with pytest.raises(NothingToRetry):
                 await retry(world, id)
+
+
+async def test_a_draft_that_never_had_a_document_is_not_repeated(world: World) -> None:
+    id = await world.job(JobStatus.CANCELED, outcome=JobOutcome.ERROR)
+    with pytest.raises(NothingToRetry, match="no documents"):
+        await retry(world, id)
+    assert await world.claim() is None
 
 
 async def test_many_retries_at_once_make_one_job(world: World) -> None:
