@@ -1,6 +1,6 @@
 """Conditional jobs: rules on the result of another job, and the jobs that run where they hold."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import partial
@@ -19,7 +19,7 @@ from app.jobs import rules as evaluation
 from app.jobs.conditions import Condition, parse
 from app.jobs.creation import GivenDocument, JobRequest
 from app.jobs.events import Note
-from app.jobs.models import Job
+from app.jobs.models import Job, RuleDocument
 from app.jobs.options import task_of, to_json, type_of
 from app.jobs.queue import Doorbell
 from app.jobs.rules import Verdict, judge
@@ -32,6 +32,8 @@ from app.jobs.values import TooCostly
 MAX_RULES = 50
 MAX_JOBS = 200
 MAX_CONDITIONS = 500
+MAX_NAMED = 10_000
+"""Documents in all of the jobs of the rules: each is a parameter of one statement."""
 MAX_NAME_CHARS = 100
 
 
@@ -126,8 +128,12 @@ def check_jobs(rules: Sequence[Rule]) -> None:
                     message = f"A {type_of(before.task)} job produces no documents; name some."
                     errors.append(FieldError(spot, message, "missing"))
             before = job
-    if sum(len(rule.jobs) for rule in rules) > MAX_JOBS:
+    jobs = [job for rule in rules for job in rule.jobs]
+    if len(jobs) > MAX_JOBS:
         message = f"The rules may have at most {MAX_JOBS} jobs in all."
+        errors.append(FieldError(("rules",), message, "too_long"))
+    if sum(len(job.documents) for job in jobs) > MAX_NAMED:
+        message = f"The rules may name at most {MAX_NAMED:,} documents in all."
         errors.append(FieldError(("rules",), message, "too_long"))
     if errors:
         raise InvalidInput(*errors)
@@ -142,7 +148,7 @@ async def create(work: Work, bell: Doorbell, *, caller: Caller, request: Conditi
         TooManyJobs: the application has no room for another open job.
     """
     check_jobs(request.rules)
-    await _check_documents(work, caller, request.rules)
+    documents = await _documents(work, caller, request.rules)
     application = await limits.admit(work, caller.application_id)
     before = await dependents.prerequisite(work, caller=caller, job_id=request.execute_after_id)
     moment = now()
@@ -166,6 +172,8 @@ async def create(work: Work, bell: Doorbell, *, caller: Caller, request: Conditi
         created_at=moment,
     )
     work.session.add(job)
+    await work.session.flush()
+    work.session.add_all(RuleDocument(job_id=job.id, document_id=id) for id in documents)
     await work.session.flush()
     await events.first(work, bell, job, message="The job was accepted.")
     await dependents.attach(work, bell, job, before)
@@ -280,23 +288,32 @@ async def _begin(
         await dependents.supply_first(work, bell, first, before_id=parent.execute_after_id)
 
 
-async def _check_documents(work: Work, caller: Caller, rules: Sequence[Rule]) -> None:
-    """Raise NotFound for the first document that is not there, with the path to it."""
+async def _documents(work: Work, caller: Caller, rules: Sequence[Rule]) -> Collection[UUID]:
+    """Return the documents that rules name, held; raise NotFound for the first that is not there.
+
+    With the path to it.
+    """
     spots = {
         given.id: ("rules", str(place), "jobs", str(number), "documentIds", str(each))
         for place, rule in reversed(list(enumerate(rules)))
         for number, job in reversed(list(enumerate(rule.jobs)))
         for each, given in reversed(list(enumerate(job.documents)))
     }
-    statement = select(Document.id).where(
-        col(Document.id).in_(list(spots)),
-        Document.application_id == caller.application_id,
-        col(Document.status) != DocumentStatus.CANCELED,
+    statement = (
+        select(Document.id)
+        .where(
+            col(Document.id).in_(list(spots)),
+            Document.application_id == caller.application_id,
+            col(Document.status) != DocumentStatus.CANCELED,
+        )
+        .order_by(col(Document.id))
+        .with_for_update(read=True)
     )
     there = set(await work.session.exec(statement))
     for id in reversed(list(spots)):
         if id not in there:
             raise NotFound("document", str(id), loc=spots[id])
+    return there
 
 
 def _told(rules: Sequence[Mapping[str, Any]], held: Sequence[Mapping[str, Any]]) -> str:

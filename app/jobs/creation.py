@@ -22,13 +22,11 @@ from app.errors import FieldError, InvalidInput, JobStarted, NotFound
 from app.jobs import dependents, events, limits, patience
 from app.jobs.commands import find
 from app.jobs.events import Note
-from app.jobs.models import Job, JobDocument
+from app.jobs.models import MAX_DOCUMENTS, Job, JobDocument
 from app.jobs.options import Task, resolved, to_json, type_of
 from app.jobs.queue import Doorbell
 from app.jobs.states import JobStatus
 from app.jobs.types import EventKind, JobPriority
-
-MAX_DOCUMENTS = 1000
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from app.documents import commands as documents
 from app.documents.models import Document, DocumentStatus
 from app.documents.store import Store
 from app.jobs import attachments, commands, dependents, events, families, production
-from app.jobs.models import Job, JobDocument
+from app.jobs.models import Job, JobDocument, RuleDocument
 from app.jobs.queue import Doorbell
 from app.jobs.states import JobStatus
 
@@ -101,9 +101,11 @@ async def _documents_of(work: Work, job_ids: Sequence[UUID]) -> Sequence[Documen
     )
     # Locked first, then looked at: a job that is being created holds them until it is there.
     found = (await work.session.exec(candidates.order_by(col(Document.id)).with_for_update())).all()
-    elsewhere = select(JobDocument.document_id).where(
-        col(JobDocument.document_id).in_([document.id for document in found]),
-        col(JobDocument.job_id).not_in(job_ids),
-    )
-    used = set(await work.session.exec(elsewhere))
+    used: set[UUID] = set()
+    for use in (JobDocument, RuleDocument):
+        elsewhere = select(use.document_id).where(
+            col(use.document_id).in_([document.id for document in found]),
+            col(use.job_id).not_in(job_ids),
+        )
+        used |= set(await work.session.exec(elsewhere))
     return [document for document in found if document.id not in used]

@@ -20,7 +20,7 @@ from app.db.work import ReadSession, Work
 from app.errors import ErrorCode, FieldError, InvalidInput, NotFound
 from app.jobs import events, families
 from app.jobs.events import Note
-from app.jobs.models import Job, JobDocument
+from app.jobs.models import MAX_DOCUMENTS, Job, JobDocument
 from app.jobs.queue import Doorbell
 from app.jobs.states import OPEN, JobStatus
 from app.jobs.supply import Demand, demand_of, give, produces_documents, supply
@@ -28,8 +28,6 @@ from app.jobs.types import EventKind, JobOutcome, JobType, Severity
 
 if TYPE_CHECKING:
     from sqlalchemy import Table
-
-MAX_DOCUMENTS = 1000
 
 
 async def prerequisite(work: Work, *, caller: Caller, job_id: UUID) -> Job:

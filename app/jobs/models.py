@@ -39,6 +39,8 @@ from app.jobs.types import (
 )
 
 DEFAULT_TTL = timedelta(days=30)
+MAX_DOCUMENTS = 1000
+"""How many documents one job may have."""
 
 
 class Job(SQLModel, table=True):
@@ -206,6 +208,15 @@ class JobDocument(SQLModel, table=True):
     failure_message: str | None = None
     # The job that has done it before, while its work is to be taken over; no foreign key, as above.
     taken_from_id: UUID | None = None
+
+
+class RuleDocument(SQLModel, table=True):
+    """A document that the rules of a conditional job name: it is kept for jobs that may come."""
+
+    __tablename__ = "rule_document"
+
+    job_id: UUID = Field(foreign_key="job.id", primary_key=True, ondelete="CASCADE")
+    document_id: UUID = Field(foreign_key="document.id", primary_key=True, index=True)
 
 
 class Segment(SQLModel, table=True):

@@ -1,7 +1,8 @@
 """How long jobs and documents are kept, and what becomes of them when that time is over.
 
-A job is kept for its ttlSeconds from its end. A document is kept for its own time, and as long as a
-job uses it; when a job ends, the times of its documents are put off to its own.
+A job is kept for its ttlSeconds from its end, and as long as one that comes after it is open. A
+document is kept for its own time, and as long as a job uses it or may come to use it by its rules;
+when a job ends, the times of its documents are put off to its own.
 """
 
 from collections import defaultdict
@@ -18,7 +19,7 @@ from app.db.work import ReadSession, Work
 from app.documents import commands as documents
 from app.documents.models import Document, DocumentStatus
 from app.documents.store import Store
-from app.jobs.models import Job, JobDocument
+from app.jobs.models import Job, JobDocument, RuleDocument
 from app.jobs.states import OPEN
 
 AT_ONCE = 100
@@ -34,6 +35,7 @@ async def keep(work: Work, jobs: Sequence[Job]) -> None:
             ends[job.expires_at].append(job.id)
     for expires_at, ids in ends.items():
         used = select(col(JobDocument.document_id)).where(col(JobDocument.job_id).in_(ids))
+        named = select(col(RuleDocument.document_id)).where(col(RuleDocument.job_id).in_(ids))
         made = select(col(Document.id)).where(col(Document.produced_by_id).in_(ids))
         # What a job made has no time of its own before.
         unset = col(Document.expires_at).is_(None) & col(Document.produced_by_id).in_(ids)
@@ -42,7 +44,7 @@ async def keep(work: Work, jobs: Sequence[Job]) -> None:
         sooner = (
             select(Document.id)
             .where(
-                col(Document.id).in_(union(used, made)),
+                col(Document.id).in_(union(used, named, made)),
                 (col(Document.expires_at) < expires_at) | unset,
             )
             .with_for_update(skip_locked=True)
@@ -58,10 +60,12 @@ async def keep(work: Work, jobs: Sequence[Job]) -> None:
 
 async def expired_jobs(session: ReadSession) -> Sequence[UUID]:
     """Return the ids of jobs whose time is over, oldest first, AT_ONCE at most."""
-    parent = aliased(Job)
-    # The conditional job that a child belongs to has yet to look at what came of it.
-    needed = exists().where(col(parent.id) == col(Job.parent_id), col(parent.status).in_(OPEN))
-    statement = select(Job.id).where(col(Job.expires_at) < now(), ~needed)
+    parent, later = aliased(Job), aliased(Job)
+    # The conditional job that a child belongs to has yet to look at what came of it, and so has one
+    # that comes after it.
+    parents = exists().where(col(parent.id) == col(Job.parent_id), col(parent.status).in_(OPEN))
+    afters = exists().where(col(later.execute_after_id) == col(Job.id), col(later.status).in_(OPEN))
+    statement = select(Job.id).where(col(Job.expires_at) < now(), ~parents, ~afters)
     return (await session.exec(statement.order_by(col(Job.expires_at)).limit(AT_ONCE))).all()
 
 
@@ -91,5 +95,6 @@ async def remove_documents(work: Work, *, store: Store) -> int:
 
 def _in_use() -> ColumnElement[bool]:
     used = exists().where(col(JobDocument.document_id) == col(Document.id))
+    named = exists().where(col(RuleDocument.document_id) == col(Document.id))
     made = exists().where(col(Job.id) == col(Document.produced_by_id))
-    return used | made | (col(Document.status) == DocumentStatus.NEW)
+    return used | named | made | (col(Document.status) == DocumentStatus.NEW)

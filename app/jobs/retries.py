@@ -27,7 +27,7 @@ from app.errors import (
 )
 from app.jobs import dependents, events, families, given, limits, patience, runs
 from app.jobs.events import Note
-from app.jobs.models import Job, JobDocument, Segment
+from app.jobs.models import Job, JobDocument, RuleDocument, Segment
 from app.jobs.queue import Doorbell
 from app.jobs.recording import percent
 from app.jobs.runs import Run, RunDocument
@@ -73,6 +73,7 @@ async def retry(
     before = await _repeatable(work, caller, job_id)
     rows = await _rows(work, job_id)
     found = await _hold_documents(work, [row.document_id for row in rows])
+    named = await _named(work, job_id)
     await _check_open(work, before)
     taken = _taken(before, rows)
     again = [row for row in rows if row.document_id not in taken]
@@ -95,6 +96,7 @@ async def retry(
     await work.session.flush()
     for row in rows:
         work.session.add(_copy_document(row, job, taken))
+    work.session.add_all(RuleDocument(job_id=job.id, document_id=id) for id in named)
     message = f"The job was accepted; it repeats number {before.number}."
     await events.first(work, bell, job, message=message)
     if prerequisite is not None:
@@ -158,6 +160,13 @@ async def _repeatable(work: Work, caller: Caller, job_id: UUID) -> Job:
 async def _rows(work: Work, job_id: UUID) -> Sequence[JobDocument]:
     statement = select(JobDocument).where(JobDocument.job_id == job_id)
     return (await work.session.exec(statement.order_by(col(JobDocument.position)))).all()
+
+
+async def _named(work: Work, job_id: UUID) -> Sequence[UUID]:
+    """Return the documents that the rules of a job name, held like its own."""
+    statement = select(RuleDocument.document_id).where(RuleDocument.job_id == job_id)
+    ids = (await work.session.exec(statement)).all()
+    return [document.id for document in await _hold_documents(work, ids)]
 
 
 async def _hold_documents(work: Work, ids: Sequence[UUID]) -> Sequence[Document]:

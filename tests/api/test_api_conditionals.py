@@ -1,13 +1,18 @@
 """Rules through the API: what is refused, what runs, and what can be read of it afterwards."""
 
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
 import pytest
 from service import CANCEL, CREATE_JOB, DELETE, RETRY, Service
+from sqlmodel import update
 
-from app.db.work import reading
+from app.clock import now
+from app.db.work import reading, transaction
+from app.documents.models import Document
 from app.jobs.models import Job
+from workers import sweep
 
 pytestmark = pytest.mark.anyio
 
@@ -223,12 +228,24 @@ async def test_diamonds_of_conditional_jobs_end(paced: Service) -> None:
     assert [each["children"]["totalCount"] for each in found] == [1, 0, 1, 1]
 
 
-async def test_a_document_that_is_gone_by_then_fails_its_chain(paced: Service) -> None:
-    source = await paced.create("page Gone")
+async def test_a_document_that_a_rule_names_outlives_the_job_it_came_with(paced: Service) -> None:
+    source = await paced.create("page Named")
     document = (await paced.job(source))["documents"]["nodes"][0]["document"]["id"]
     first = await paced.create("page One")
     id = await conditional(paced, first, rule("r", {}, job(document), job(document)))
-    await paced.ask(DELETE, id=source)
+    assert (await paced.ask(DELETE, id=source))["deletedDocumentIds"] == []
+    async with transaction(paced.database) as work:
+        await work.session.exec(update(Document).values(expires_at=now() - timedelta(days=1)))
+    await sweep.remove_expired(paced.worker())
+    await paced.work()
+    assert (await read(paced, id))["outcome"] == "SUCCESS"
+
+
+async def test_a_document_that_is_gone_by_then_fails_its_chain(paced: Service) -> None:
+    document, link = await paced.create_upload(1, sha256="0" * 64)
+    first = await paced.create("page One")
+    id = await conditional(paced, first, rule("r", {}, job(document), job(document)))
+    assert (await paced.http.put(link, content=b"a")).status_code == 422
     await paced.work()
     found = await read(paced, id)
     assert (found["status"], found["error"]["code"]) == ("FAILED", "GENERIC")

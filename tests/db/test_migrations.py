@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from pathlib import Path
 from uuid import uuid4
 
@@ -12,13 +13,14 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from sqlmodel import SQLModel
 
 from app.accounts.models import Application
+from app.clock import now
 from app.db.engine import Database
 from app.db.migration import config, is_current, migrate
 from app.db.work import reading, transaction
 from app.documents.models import Document
 from app.jobs.models import Job
 from app.jobs.states import JobStatus
-from app.jobs.types import JobType
+from app.jobs.types import JobOutcome, JobType
 
 pytestmark = pytest.mark.anyio
 
@@ -84,7 +86,7 @@ async def test_a_migration_that_fails_leaves_nothing(empty: list[Database]) -> N
     assert await tables(empty[0]) == {"segment"}
 
 
-async def test_names_that_are_there_are_folded(empty: list[Database]) -> None:
+async def test_what_is_there_gets_what_is_new(empty: list[Database]) -> None:
     database = empty[0]
     await migrate(database)
     async with transaction(database) as work:
@@ -95,7 +97,9 @@ async def test_names_that_are_there_are_folded(empty: list[Database]) -> None:
             number=1,
             name="Straße",
             type=JobType.SEGMENT,
-            status=JobStatus.NEW,
+            status=JobStatus.CANCELED,
+            outcome=JobOutcome.ERROR,
+            finished_at=now(),
             settings={},
             max_attempts=1,
             timeout_seconds=1,
@@ -107,5 +111,8 @@ async def test_names_that_are_there_are_folded(empty: list[Database]) -> None:
         await connection.run_sync(lambda sync: command.downgrade(config(sync), "0001"))
         await connection.run_sync(lambda sync: command.upgrade(config(sync), "head"))
     async with reading(database) as session:
-        assert (await session.get_one(Job, job.id)).name_folded == "strasse"
-        assert (await session.get_one(Document, document.id)).filename_folded == "ärger.pdf"
+        old, file = await session.get_one(Job, job.id), await session.get_one(Document, document.id)
+    assert (old.name_folded, file.filename_folded) == ("strasse", "ärger.pdf")
+    for row in (old, file):
+        assert row.expires_at is not None
+        assert timedelta(0) <= now() + timedelta(days=30) - row.expires_at < timedelta(minutes=1)

@@ -16,7 +16,7 @@ from app.errors import ErrorCode
 from app.jobs import attachments, commands, patience, retention
 from app.jobs.models import Attachment, IdempotencyKey, Job, JobDocument, JobEvent
 from app.jobs.states import FINISHED, JobStatus
-from app.jobs.types import EventKind
+from app.jobs.types import EventKind, JobType
 from workers import sweep
 
 pytestmark = pytest.mark.anyio
@@ -198,6 +198,17 @@ async def test_a_job_whose_time_is_over_is_found(world: World, status: JobStatus
     id = await world.job(status, expires_at=now() - HOUR)
     await world.job(status, expires_at=now() + HOUR)
     await world.job(status)
+    async with reading(world.database) as session:
+        assert await retention.expired_jobs(session) == [id]
+
+
+async def test_a_job_stays_for_those_that_come_after_it(world: World) -> None:
+    id = await world.job(JobStatus.COMPLETED, expires_at=now() - HOUR)
+    later = await world.job(JobStatus.PENDING, type=JobType.CONDITIONAL, execute_after_id=id)
+    async with reading(world.database) as session:
+        assert await retention.expired_jobs(session) == []
+    async with transaction(world.database) as work:
+        await commands.cancel(work, world.bell, caller=world.caller, job_id=later)
     async with reading(world.database) as session:
         assert await retention.expired_jobs(session) == [id]
 

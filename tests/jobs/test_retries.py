@@ -22,7 +22,7 @@ from app.errors import (
     SecretsGone,
 )
 from app.jobs import commands, deletions, recording, retries, runs, turns
-from app.jobs.models import Job, JobDocument, Segment
+from app.jobs.models import Job, JobDocument, RuleDocument, Segment
 from app.jobs.runs import Run, RunLost
 from app.jobs.states import FINISHED, JobStatus
 from app.jobs.types import JobOutcome, JobPriority, JobType, WaitKind
@@ -284,7 +284,13 @@ async def test_a_conditional_job_is_judged_anew(world: World) -> None:
         execute_after_id=before,
         rules=[{**rule, **judged}],
     )
+    named = await world.document()
+    async with transaction(world.database) as work:
+        work.session.add(RuleDocument(job_id=id, document_id=named))
     job = await world.row(await retry(world, id))
+    async with reading(world.database) as session:
+        kept = select(RuleDocument.document_id).where(RuleDocument.job_id == job.id)
+        assert (await session.exec(kept)).all() == [named]
     assert (job.status, job.execute_after_id) == (JobStatus.PENDING, before)
     assert job.rules == [{**rule, "matched": None, "clauses": [], "jobIds": []}]
 

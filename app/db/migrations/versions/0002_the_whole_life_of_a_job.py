@@ -1,6 +1,7 @@
 """The whole life of a job."""
 
 import unicodedata
+from datetime import UTC, datetime, timedelta
 
 import sqlalchemy as sa
 from alembic import op
@@ -19,6 +20,7 @@ ORDERED_JSON = sa.JSON(none_as_null=True)
 NO_LIST = sa.text("'[]'")
 NO = sa.text("false")
 NOTHING = sa.text("''")
+KEPT = timedelta(days=30)
 THIRTY_DAYS = sa.text("2592000")
 
 
@@ -174,7 +176,21 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("application_id", name=op.f("pk_turn")),
     )
+    op.create_table(
+        "rule_document",
+        sa.Column("job_id", sa.Uuid(), nullable=False),
+        sa.Column("document_id", sa.Uuid(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["job_id"], ["job.id"], name=op.f("fk_rule_document_job_id"), ondelete="CASCADE"
+        ),
+        sa.ForeignKeyConstraint(
+            ["document_id"], ["document.id"], name=op.f("fk_rule_document_document_id")
+        ),
+        sa.PrimaryKeyConstraint("job_id", "document_id", name=op.f("pk_rule_document")),
+    )
+    op.create_index("ix_rule_document_document_id", "rule_document", ["document_id"])
     retype_result("json")
+    expire()
     copy_events(sqlite_autoincrement=True)
 
 
@@ -195,6 +211,7 @@ def retype_result(kind: str) -> None:
 def downgrade() -> None:
     copy_events(sqlite_autoincrement=False)
     retype_result("jsonb")
+    op.drop_table("rule_document")
     op.drop_table("turn")
     op.drop_index("ix_job_turn", "job")
     op.drop_index("ix_job_lease", "job")
@@ -210,6 +227,19 @@ def downgrade() -> None:
     op.execute("ALTER TABLE file_removal RENAME COLUMN due_at TO created_at")
     op.drop_table("sign_in_code")
     op.drop_table("idempotency_key")
+
+
+def expire() -> None:
+    """Give a time to what was to stay for ever: jobs that have ended, and documents."""
+    at = datetime.now(UTC) + KEPT
+    job, document = (
+        sa.table(name, sa.column("expires_at", UTCDateTime()), sa.column("finished_at"))
+        for name in ("job", "document")
+    )
+    ended = sa.update(job).where(job.c.finished_at.is_not(None), job.c.expires_at.is_(None))
+    kept = sa.update(document).where(document.c.expires_at.is_(None))
+    for statement in (ended, kept):
+        op.get_bind().execute(statement.values(expires_at=at))
 
 
 def fold(table: str, column: str) -> None:
