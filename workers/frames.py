@@ -147,6 +147,7 @@ def _page_value(page: Page, *, sizes: list[int]) -> dict[str, Any]:
         ],
         "prediction": None if page.prediction is None else page.prediction.to_json(),
         "attached": page.attached,
+        "left_out": [page.left_out, page.left_out_in_all],
     }
 
 
@@ -210,6 +211,7 @@ def _page(value: dict[str, Any], content: bytes | bytearray) -> Page:
     )
     issues = values.each(value.pop("issues"), lambda issue: _issue(issue, total=total))
     files = _files(value.pop("files"), contents, number=number)
+    left_out, left_out_in_all = value.pop("left_out")
     if not contents.used_up:
         raise ValueError
     return Page(
@@ -221,6 +223,10 @@ def _page(value: dict[str, Any], content: bytes | bytearray) -> Page:
         files=files,
         prediction=_prediction(value.pop("prediction"), total=total),
         attached=values.whole(value.pop("attached"), least=0, most=total - 1),
+        left_out=values.whole(left_out, least=0, most=number),
+        left_out_in_all=values.whole(
+            left_out_in_all, least=left_out, most=min(total - 1, left_out + total - number)
+        ),
     )
 
 

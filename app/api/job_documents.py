@@ -63,8 +63,7 @@ class JobDocument:
     @strawberry.field(description="As of the document, where it is known; null until then.")
     async def media_length(self, info: Info) -> int | None:
         document = await info.context.loaders.documents.load(self.row.document_id)
-        known = None if document is None else document.media_length
-        return self.row.pages_total if known is None else known
+        return None if document is None else document.media_length
 
     @strawberry.field(
         description="All that came of this document, as JSON; null until it is COMPLETED."

@@ -150,5 +150,5 @@ def _filename(document: RunDocument, page: int | None, extension: str) -> str:
     stem = (stem if dot and stem else document.filename)[:MAX_STEM_CHARS]
     if page is None:
         return f"{stem}.{extension}"
-    digits = len(str(document.pages_total or page))
+    digits = len(str(document.own_pages or page))
     return f"{stem}-{page:0{digits}}.{extension}"

@@ -291,10 +291,11 @@ async def pages_in_all(
     that ended before it was opened counts with nothing.
     """
     job_id, ended = col(JobDocument.job_id), col(JobDocument.status).in_(FINISHED)
+    whole = (col(Job.type) == JobType.SEGMENT) & col(Job.page_slice).is_(None)
     total = func.coalesce(
         col(JobDocument.pages_total),
         case((ended, JobDocument.pages_done)),
-        case((col(Job.type) == JobType.SEGMENT, Document.media_length)),
+        case((whole, Document.media_length)),
     )
     statement = (
         select(job_id, func.sum(total), func.count(), func.count(total))

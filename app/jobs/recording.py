@@ -51,7 +51,7 @@ async def record_pages(
         GivenUp: the files took too long.
     """
     newest = pages[-1]
-    document.pages_done, document.pages_total = newest.number, newest.total
+    document.pages_done, document.pages_total = newest.done, newest.to_do
     opened = document.own_pages is None
     document.own_pages = newest.total - newest.attached
     document.checkpoint = newest.checkpoint
@@ -76,7 +76,7 @@ async def record_pages(
         row.prediction = newest.prediction.to_json()
     _copy(document, row)
     await work.session.flush()
-    if opened and run.type is JobType.SEGMENT:  # others may read some of the pages only
+    if opened:
         await work.session.exec(
             update(Document)
             .where(col(Document.id) == document.id, col(Document.media_length).is_(None))

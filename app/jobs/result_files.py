@@ -178,7 +178,7 @@ def _full_head(rows: Rows) -> Json:
             "mimeType": document.mime_type,
             "size": document.size,
             "sha256": document.sha256,
-            "mediaLength": _media_length(rows),
+            "mediaLength": document.media_length,
             "tags": document.tags,
             "page": document.page,
             "createdAt": document.created_at.isoformat(),
@@ -206,10 +206,6 @@ def _options(options: Sequence[given.Kept]) -> list[Json]:
     return [{"name": each.name, "value": each.value} for each in given.shown(options)]
 
 
-def _media_length(rows: Rows) -> int | None:
-    return rows.document.media_length or rows.entry.pages_total
-
-
 def _full_segment(segment: Segment) -> Json:
     return {
         "id": str(segment.id),
@@ -235,7 +231,7 @@ def _small_head(rows: Rows) -> Json:
         "document": {
             "id": str(rows.document.id),
             "filename": rows.document.filename,
-            "mediaLength": _media_length(rows),
+            "mediaLength": rows.document.media_length,
         },
         **({"prediction": rows.entry.prediction} if rows.job.type is JobType.PREDICT else {}),
     }

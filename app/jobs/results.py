@@ -133,6 +133,7 @@ class Page:
 
     number: 1 is the first page. total: pages of the document, and of the files attached to it
     where these are read too: the last `attached` of them.
+    left_out: pages up to this one that were not to be worked on; left_out_in_all: all of those.
     segments: those that ended with this page, never revised later.
     files: at most a picture of this page and a piece of the file made of the whole document.
     prediction: with the last page of a document that was sorted into a category.
@@ -148,6 +149,18 @@ class Page:
     files: tuple[ProducedFile, ...] = ()
     prediction: Prediction | None = None
     attached: int = 0
+    left_out: int = 0
+    left_out_in_all: int = 0
+
+    @property
+    def done(self) -> int:
+        """How many pages were worked on by now."""
+        return self.number - self.left_out
+
+    @property
+    def to_do(self) -> int:
+        """How many pages are worked on in all."""
+        return self.total - self.left_out_in_all
 
 
 Emit = Callable[[Page], None]

@@ -14,8 +14,9 @@ from app.clock import now
 from app.db.work import ReadSession, Work, WriteSession, reading, transaction
 from app.documents.models import Document
 from app.errors import ErrorCode, Failure
-from app.jobs import commands, deletions, events, recording, runs
+from app.jobs import commands, deletions, events, queries, recording, runs
 from app.jobs.models import Job, JobEvent
+from app.jobs.queries import PagesInAll
 from app.jobs.results import Issue, Page, Segment
 from app.jobs.runs import Run, RunLost
 from app.jobs.states import JobStatus
@@ -407,3 +408,25 @@ async def test_pages_of_attached_files_are_none_of_the_documents_own(world: Worl
     async with reading(world.database) as session:
         document = await session.get_one(Document, row.document_id)
     assert document.media_length == 2
+
+
+async def test_pages_that_are_left_out_count_neither_as_done_nor_in_all(world: World) -> None:
+    other = await world.document()
+    async with transaction(world.database) as work:
+        await work.session.exec(update(Document).values(media_length=100))
+    id = await world.create(await world.document(), other, page_slice="3:5")
+    run = await world.claimed()
+    async with transaction(world.database) as work:
+        fourth = Page(4, 7, (), (), {"n": 4}, left_out=3, left_out_in_all=5)
+        await recording.record_pages(work, world.bell, run, run.documents[0], [fourth])
+    first, second = await world.documents(id)
+    assert (first.pages_done, first.pages_total, second.pages_total) == (1, 2, None)
+    async with reading(world.database) as session:
+        document = await session.get_one(Document, first.document_id)
+        # How much of the other one is meant is known once it is opened.
+        pages = (await queries.pages_in_all(session, [id]))[id]
+        job = await session.get_one(Job, id)
+    assert document.media_length == 7
+    assert pages == PagesInAll(2, complete=False)
+    assert (job.pages_done, job.progress) == (1, 25)
+    assert job.message == "Reading 'a.txt': page 4 of 7."

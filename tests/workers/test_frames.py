@@ -33,6 +33,7 @@ PAGE = {
     "files": [[3, "image/png", 1, None]],
     "prediction": None,
     "attached": 0,
+    "left_out": [0, 0],
 }
 PREDICTION = {
     "category": "a",
@@ -62,6 +63,8 @@ def read(frame: bytes) -> Frame:
             number=2,
             total=3,
             attached=2,
+            left_out=1,
+            left_out_in_all=2,
             segments=(
                 Segment("Grüße, κόσμε", 1, ("A", "Ω"), (Box(2, -1.5, 0.0, 3.0, 4.0),), "el", "p1"),
                 Segment("", 2),
@@ -154,6 +157,12 @@ def test_a_page_of_the_examples_is_good() -> None:
         {"attached": 2},
         {"attached": -1},
         {"attached": None},
+        {"left_out": None},
+        {"left_out": [0]},
+        {"left_out": [2, 2]},
+        {"left_out": [1, 0]},
+        {"left_out": [0, 2]},
+        {"left_out": [True, 1]},
         {"prediction": {}},
         {"prediction": {**PREDICTION, "more": 1}},
         {"prediction": {**PREDICTION, "category": "b"}},

@@ -93,6 +93,11 @@ def pages(
     )
 
 
+def left_out(wanted: frozenset[int], done: int) -> int:
+    """Return how many of the first `done` pages are none of those that are wanted."""
+    return done - sum(number <= done for number in wanted)
+
+
 def wanted_of(page_slice: str | None, total: int) -> frozenset[int]:
     """Return the numbers of the pages that are meant of so many.
 

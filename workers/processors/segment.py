@@ -52,7 +52,9 @@ def segment(
     )
     packer = Packer(options.max_size, done["tail"])
     told: bool = done["told"]
+    left_out = reading.left_out(pages.wanted, done["page"])
     for number, (elements, issue) in enumerate(pages.read, done["page"] + 1):
+        left_out += number not in pages.wanted
         segments = list(packer.add(elements))
         if number == pages.total or number in pages.last:
             segments += packer.end()
@@ -66,4 +68,15 @@ def segment(
             "told": told,
             "tail": packer.to_json(),
         }
-        emit(Page(number, pages.total, tuple(segments), issues, state, attached=pages.attached))
+        emit(
+            Page(
+                number,
+                pages.total,
+                tuple(segments),
+                issues,
+                state,
+                attached=pages.attached,
+                left_out=left_out,
+                left_out_in_all=pages.total - len(pages.wanted),
+            )
+        )

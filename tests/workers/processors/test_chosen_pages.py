@@ -36,6 +36,9 @@ def test_segments_come_of_the_pages_that_are_meant(tmp_path: Path) -> None:
     source = paper(tmp_path)
     pages = run(source, PDF, given=some("0,-2:"))
     assert [page.number for page in pages] == [1, 2, 3, 4, 5]
+    assert [(page.done, page.to_do) for page in pages] == [(1, 3), (1, 3), (1, 3), (2, 3), (3, 3)]
+    again = run(source, PDF, given=some("0,-2:"), checkpoint=pages[2].checkpoint)
+    assert again == pages[3:]
     found = segments(source, PDF, given=some("0,-2:"))
     assert words_in(" ".join(each.body for each in found)) == ["apples", "drummers", "engines"]
 
@@ -46,6 +49,7 @@ def test_pictures_are_made_of_the_pages_that_are_meant(tmp_path: Path) -> None:
     source = paper(tmp_path)
     pdf_images(source, options, pages.append, media_type=PDF, given=some("1::2"))
     assert [file.page for page in pages for file in page.files] == [2, 4]
+    assert [(page.done, page.to_do) for page in pages] == [(0, 2), (1, 2), (1, 2), (2, 2), (2, 2)]
 
 
 def test_text_is_parted_between_the_pages_that_are_meant(tmp_path: Path) -> None:
@@ -54,6 +58,7 @@ def test_text_is_parted_between_the_pages_that_are_meant(tmp_path: Path) -> None
     transform(paper(tmp_path), options, pages.append, media_type=PDF, given=some("1,3"))
     text = b"".join(file.content for page in pages for file in page.files).decode()
     assert [words_in(part) for part in text.split("\f")] == [["bridges"], ["drummers"]]
+    assert [(page.done, page.to_do) for page in pages] == [(0, 2), (1, 2), (1, 2), (2, 2), (2, 2)]
 
 
 def test_chapters_are_pages_and_a_text_is_one(tmp_path: Path) -> None:
