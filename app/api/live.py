@@ -10,7 +10,7 @@ import contextlib
 import math
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Generic, TypeVar
 from uuid import UUID
@@ -54,33 +54,32 @@ class Freshness:
     """Whether a tail has to read again. One of its watchers reads, the others wait for it."""
 
     def __init__(self) -> None:
-        self.lock = asyncio.Lock()
-        self._stale = True
+        self._lock = asyncio.Lock()
+        self._told = 1
+        self._read = 0
         self._read_at = -math.inf
 
     def spoil(self) -> None:
         """Say that there may be something new."""
-        self._stale = True
+        self._told += 1
 
     def doubt(self, seconds: float) -> None:
         """Say the same, unless it was read within so many seconds."""
-        self._stale = self._stale or time.monotonic() - self._read_at >= seconds
+        if self.age >= seconds:
+            self.spoil()
 
-    @contextlib.asynccontextmanager
-    async def read(self) -> AsyncIterator[None]:
-        """Count what the block reads as new from its beginning on; not where it raises."""
-        self._stale = False
-        try:
-            yield
-        except BaseException:
-            self._stale = True
-            raise
-        self._read_at = time.monotonic()
+    async def renew(self, read: Callable[[], Awaitable[bool]]) -> None:
+        """Read all that was told of before the call; `read` returns whether there is yet more.
 
-    @property
-    def stale(self) -> bool:
-        """True where the tail has to read again."""
-        return self._stale
+        What is told of meanwhile is for the next call: else none would end where more always comes.
+        """
+        wanted = self._told
+        async with self._lock:
+            while self._read < wanted:
+                told = self._told
+                if not await read():
+                    self._read = told
+                    self._read_at = time.monotonic()
 
     @property
     def age(self) -> float:
@@ -105,16 +104,15 @@ class JobTail:
 
     async def after(self, seq: int) -> Sequence[JobEvent]:
         """Return the next events after this number, some hundred at most; none: up to date."""
-        async with self.freshness.lock:
-            while self.freshness.stale:
-                async with self.freshness.read():
-                    rows = await self._new()
-                self._rows.extend(rows)
-                if len(rows) == READ_EVENTS:
-                    self.freshness.spoil()
+        await self.freshness.renew(self._read_on)
         if self._rows and seq >= self._rows[0].seq - 1:
             return [row for row in self._rows if row.seq > seq]
         return await self._read(seq)
+
+    async def _read_on(self) -> bool:
+        rows = await self._new()
+        self._rows.extend(rows)
+        return len(rows) == READ_EVENTS
 
     async def _new(self) -> Sequence[JobEvent]:
         if self.newest is not None:
@@ -150,25 +148,21 @@ class FeedTail:
 
     async def after(self, place: Place) -> Sequence[JobEvent]:
         """Return the next events after this place, some hundred at most; none: up to date."""
-        async with self.freshness.lock:
-            while self.freshness.stale:
-                await asyncio.sleep(GATHER_SECONDS - self.freshness.age)
-                async with self.freshness.read():
-                    batch = await self._read(self._end)
-                self._keep(batch)
+        await self.freshness.renew(self._read_on)
         if place >= self._start:
             return [row for row in self._rows if place_of(row) > place]
         return (await self._read(place)).rows
 
-    def _keep(self, batch: feed.Batch) -> None:
+    async def _read_on(self) -> bool:
+        await asyncio.sleep(GATHER_SECONDS - self.freshness.age)
+        batch = await self._read(self._end)
         for row in batch.rows:
             if len(self._rows) == KEPT_EVENTS:
                 self._start = place_of(self._rows[0])
             self._rows.append(row)
             self._end = place_of(row)
         self.pending = batch.pending
-        if len(batch.rows) == READ_EVENTS:
-            self.freshness.spoil()
+        return len(batch.rows) == READ_EVENTS
 
     async def _read(self, place: Place) -> feed.Batch:
         async with reading(self._database) as session:
