@@ -1,6 +1,7 @@
 """Reading HTTP requests: from headers and body to the four parameters of a GraphQL request."""
 
 import json
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -87,10 +88,13 @@ def read_json(data: str | bytes) -> object:
     """
     try:
         text = data if isinstance(data, str) else data.decode()
-        return json.loads(text, parse_constant=_no_constant)
+        return json.loads(text, parse_constant=_no_constant, parse_float=_finite)
     except json.JSONDecodeError:
         raise
-    except (ValueError, RecursionError) as error:  # NaN, endless digits, bad UTF-8, a deep nest
+    except (
+        ValueError,
+        RecursionError,
+    ) as error:  # NaN, 1e999, endless digits, bad UTF-8, deep nests
         raise json.JSONDecodeError(str(error), "", 0) from None
 
 
@@ -249,6 +253,13 @@ def operation_request(parameters: object) -> OperationRequest:
 
 def _no_constant(name: str) -> None:
     raise ValueError(f"{name} is not a number in JSON")
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if math.isinf(number):
+        raise ValueError("a number is too large")
+    return number
 
 
 def _query_parameters(request: Request) -> dict[str, object]:

@@ -110,6 +110,7 @@ async def test_a_null_that_a_nullable_variable_brings_is_the_callers_fault(
         ("[" * 15_000, "The request is not valid JSON: "),
         ('{"variables": {"n": ' + "1" * 5_000 + "}}", "The request is not valid JSON: "),
         ('{"variables": {"n": NaN}}', "The request is not valid JSON: "),
+        ('{"variables": {"n": -1e999}}', "The request is not valid JSON: a number is too large."),
         ("{}", "The request has no query."),
         ('{"query": null}', "The request has no query."),
         ('{"query": 3}', "query must be a string."),
