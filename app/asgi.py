@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager, suppress
+from urllib.parse import urlsplit
 
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
@@ -77,9 +78,15 @@ def _graphql(services: Services) -> GraphQLApp[Caller]:
         authenticate=caller_of,
         revoked=revoked_of,
         make_context=MakeContext(services),
-        allowed_origins=settings.allowed_origins,
+        allowed_origins=[*settings.allowed_origins, *_public_origin(settings)],
         request_limit_bytes=settings.request_limit_bytes,
     )
+
+
+def _public_origin(settings: Settings) -> list[str]:
+    # Of our own pages, as browsers know it: a proxy may tell us another host.
+    public = urlsplit(settings.public_url)
+    return [f"{public.scheme}://{public.netloc}"] if public.netloc else []
 
 
 def _origins(settings: Settings) -> Middleware:

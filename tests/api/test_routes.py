@@ -8,6 +8,9 @@ from pathlib import Path
 
 import pytest
 from service import DOCUMENT, Service, reach, serve
+from websockets.asyncio.client import connect
+from websockets.exceptions import InvalidStatus
+from websockets.typing import Origin, Subprotocol
 
 import app.api.schema
 
@@ -135,6 +138,20 @@ async def test_links_begin_with_the_public_address(service: Service) -> None:
         assert upload.startswith("https://docs.example/api/uploads/")
         source = await public.ask("{ service { sourceUrl } }")
         assert source["sourceUrl"] == "https://docs.example/api/source"
+
+
+async def test_pages_of_the_public_address_may_open_a_websocket(service: Service) -> None:
+    settings = service.settings.model_copy(update={"public_url": "https://docs.example/api/"})
+    async with serve(settings) as url:
+        address, protocols = (
+            f"{url}/graphql".replace("http", "ws"),
+            [Subprotocol("graphql-transport-ws")],
+        )
+        ours = Origin("https://docs.example")
+        async with connect(address, subprotocols=protocols, origin=ours) as socket:
+            assert socket.subprotocol == protocols[0]
+        with pytest.raises(InvalidStatus):
+            await connect(address, subprotocols=protocols, origin=Origin("https://docs.other"))
 
 
 async def test_a_route_takes_its_own_methods_only(service: Service) -> None:
