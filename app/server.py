@@ -5,6 +5,7 @@ import socket
 
 import uvicorn
 from starlette.applications import Starlette
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from app import lifeline
 from app.asgi import create_app
@@ -13,6 +14,17 @@ from app.seals import forbid_core_dumps
 from app.settings import MIB, Settings
 
 logger = logging.getLogger(__name__)
+
+
+class Socket(WebSocketsSansIOProtocol):
+    """A websocket that answers no ping while its client does not read: answers would pile up."""
+
+    def handle_ping(self) -> None:
+        """Answer a ping of the websocket itself."""
+        if self.writable.is_set():
+            super().handle_ping()
+        else:
+            self.conn.data_to_send()
 
 
 class Server(uvicorn.Server):
@@ -47,7 +59,7 @@ def configuration(settings: Settings) -> uvicorn.Config:
         access_log=False,
         server_header=False,
         proxy_headers=False,  # a caller's word about where it comes from
-        ws="websockets-sansio",
+        ws=Socket,
         ws_max_size=MIB,
         ws_per_message_deflate=False,  # doubles the memory of a connection
         ws_ping_interval=20,

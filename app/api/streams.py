@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncGenerator, Callable, Mapping
-from contextlib import AbstractContextManager, AsyncExitStack, aclosing
+from contextlib import AbstractContextManager, AsyncExitStack, aclosing, suppress
 from datetime import timedelta
 
 from starlette.responses import Response
@@ -22,7 +22,8 @@ class EventStream(Response):
 
     results: bodies as they are to be sent; closed when the client goes.
     admitted: is entered with what ends the stream when the caller's key ends.
-    stopping: ends the stream without `complete`, so that its client comes back.
+    stopping: ends the stream without `complete`, so that its client comes back; so does a client
+    that does not read.
     at_end: is closed before the end is told, and whatever happens.
     """
 
@@ -63,8 +64,9 @@ class EventStream(Response):
                 for task in tasks:
                     task.cancel()
                 await asyncio.gather(*tasks, return_exceptions=True)
-        if self._stopping.is_set() and not self._done:
-            await send({"type": "http.response.body", "more_body": False})
+        if not self._done:
+            with suppress(TimeoutError):
+                await self._write(send, "", more=False)
 
     async def _all(self, send: Send) -> None:
         ended = ""
@@ -86,7 +88,7 @@ class EventStream(Response):
             await self._write(send, f"event: next\ndata: {json.dumps({'errors': [error]})}\n\n")
         await self._at_end.aclose()
         await self._write(send, "event: complete\ndata:\n\n")
-        await send({"type": "http.response.body", "more_body": False})
+        await self._write(send, "", more=False)
         self._done = True
 
     async def _beat(self, send: Send) -> None:
@@ -94,9 +96,9 @@ class EventStream(Response):
             await self._write(send, ":\n\n")
             await asyncio.sleep(HEARTBEAT_SECONDS)
 
-    async def _write(self, send: Send, text: str) -> None:
+    async def _write(self, send: Send, text: str, *, more: bool = True) -> None:
         async with asyncio.timeout(self._send_timeout):
-            await send({"type": "http.response.body", "body": text.encode(), "more_body": True})
+            await send({"type": "http.response.body", "body": text.encode(), "more_body": more})
 
 
 async def _left(receive: Receive) -> None:

@@ -14,6 +14,9 @@ from pathlib import Path
 from app.terminal import CommandFailed
 
 BACKLOG = 2048
+UNREAD_MS = 60_000
+"""A client that takes nothing for so long loses its connection: it would hold what waits for it for
+as long as it likes. Slow ones do not lose it, nor do those that are sent nothing."""
 PAUSE_SECONDS = 0.05
 ANYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}  # noqa: S104 - what was given, not a default
 
@@ -77,7 +80,7 @@ def listen(host: str, port: int, *, patience: timedelta = timedelta(0)) -> socke
     while True:
         try:
             family = socket.AF_INET6 if ":" in host else socket.AF_INET
-            return socket.create_server((host, port), family=family, backlog=BACKLOG)
+            return _impatient(socket.create_server((host, port), family=family, backlog=BACKLOG))
         except OSError as error:
             if error.errno != errno.EADDRINUSE:
                 raise CommandFailed(f"Cannot listen on {host}: {error.strerror}.") from None
@@ -86,6 +89,12 @@ def listen(host: str, port: int, *, patience: timedelta = timedelta(0)) -> socke
                     f"Port {port} of {host} is taken; choose another with --port (0: a free one)."
                 ) from None
         time.sleep(PAUSE_SECONDS)
+
+
+def _impatient(listener: socket.socket) -> socket.socket:
+    if hasattr(socket, "TCP_USER_TIMEOUT"):  # of Linux; connections inherit it
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNREAD_MS)
+    return listener
 
 
 def address(listener: socket.socket, host: str) -> str:

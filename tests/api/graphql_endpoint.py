@@ -25,7 +25,7 @@ from app.api.extensions import SCHEMA_EXTENSIONS, UPLOAD, QueryRules, Schema
 from app.api.transport import GraphQLApp
 from app.clock import now
 from app.errors import Forbidden, NotFound, Unauthenticated
-from app.server import Server
+from app.server import Server, Socket
 from app.settings import MIB
 
 GOOD = "dy_good"
@@ -241,11 +241,13 @@ async def endpoint(
 @asynccontextmanager
 async def served(app: Starlette) -> AsyncIterator[str]:
     with socket.create_server(("127.0.0.1", 0)) as listener:
+        # The system holds little for a client that does not read.
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 16 * 1024)
         config = uvicorn.Config(
             app,
             log_config=None,
             lifespan="off",
-            ws="websockets-sansio",
+            ws=Socket,
             ws_max_size=MIB,
             ws_per_message_deflate=False,
             timeout_graceful_shutdown=1,

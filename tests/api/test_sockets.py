@@ -1,5 +1,6 @@
 import asyncio
 import logging
+import socket
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any
@@ -368,6 +369,31 @@ async def test_a_client_that_does_not_read_frees_the_generator(
         await asyncio.wait_for(world.freed.wait(), 10)
         assert await client.drained() == (1008, "The client does not read")
     assert [r for r in caplog.records if r.levelno >= logging.WARNING] == []
+
+
+async def test_pings_of_a_client_that_does_not_read_are_not_answered(address: str) -> None:
+    host, port = address.split(":")
+    small = socket.socket()
+    small.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    small.setblocking(False)
+    await asyncio.get_running_loop().sock_connect(small, (host, int(port)))
+    async with asyncio.timeout(20):
+        reader, writer = await asyncio.open_connection(sock=small, limit=1024)
+        writer.write(
+            f"GET /graphql HTTP/1.1\r\nHost: {address}\r\nUpgrade: websocket\r\n"
+            "Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+            "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+            "Sec-WebSocket-Protocol: graphql-transport-ws\r\n\r\n".encode()
+        )
+        await reader.readuntil(b"\r\n\r\n")
+        ping, text = b"\x89\xfd\0\0\0\0" + b"p" * 125, b'{"type":"ping"}'
+        writer.write(ping * 4000 + b"\x81\x8f\0\0\0\0" + text)
+        await writer.drain()
+        answers = 0
+        while b"{" not in (read := await reader.read(65536)):
+            answers += len(read)
+        writer.close()
+    assert answers < 2000 * len(ping)
 
 
 async def test_a_subscription_that_outlives_its_socket_ends_quietly(

@@ -203,6 +203,19 @@ async def test_a_client_that_does_not_read_frees_the_generator(
         await asyncio.wait_for(world.freed.wait(), 10)
 
 
+async def test_the_stream_of_a_client_that_did_not_read_ends_so_that_it_comes_back(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with (
+        endpoint(world, send_timeout=timedelta(seconds=1)) as address,
+        httpx2.AsyncClient(base_url=f"http://{address}", headers=BEARER) as client,
+        streamed(client, "subscription { flood }", Accept=STREAM) as events,
+    ):
+        await asyncio.wait_for(world.freed.wait(), 10)
+        assert {name async for name, _ in events} == {"next"}
+    assert [r for r in caplog.records if r.levelno >= logging.WARNING] == []
+
+
 async def test_a_stream_ends_when_its_key_expires(client: httpx2.AsyncClient, world: World) -> None:
     _, last, complete = await every(
         client, "subscription { forever }", Authorization=f"Bearer {SOON}"
