@@ -129,3 +129,12 @@ FAILURES: dict[ErrorCode, FailureKind] = {
     ),
 }
 """One table, from which the catalogue and the README are printed."""
+
+ISSUES: dict[str, str] = {
+    "PAGE_FAILED": "A page or chapter could not be read or drawn and was left out.",
+    "NO_TEXT": "A page is a picture without text. Told for the first such page of a document.",
+    "DPI_REDUCED": "A page is too large for the dpi that was asked for; its picture has fewer.",
+    "ATTACHMENT_SKIPPED": "A file that is attached to a PDF was not read; the message says why.",
+    "PASSWORD_USED": "A file was opened by a password; the message has its number.",
+}
+"""`JobIssue.code`: what did not stop the work, and what each means."""

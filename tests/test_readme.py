@@ -11,7 +11,7 @@ from app.api.answers import HTTP_STATUS, MEANINGS, Code
 from app.api.limits import MUTATION_WEIGHT, WEIGHTS, QueryLimits
 from app.api.schema import schema
 from app.errors import RETRYABLE, ErrorCode, refusals
-from app.failures import FAILURES
+from app.failures import FAILURES, ISSUES
 from app.jobs.states import FINISHED, MOVES, JobStatus
 from app.settings import Settings, shown_default
 
@@ -109,3 +109,15 @@ def test_the_failures_are_those_of_the_code() -> None:
         kind, passes = FAILURES[code], "yes" if code in RETRYABLE else "no"
         rows.append(f"| `{code}` | {passes} | {kind.meaning} | {kind.what_to_do} |")
     assert between("failures") == "\n".join(rows) + "\n"
+
+
+def test_the_issues_are_those_that_are_told() -> None:
+    rows = ["| code | meaning |", "|---|---|"]
+    rows += [f"| `{code}` | {meaning} |" for code, meaning in ISSUES.items()]
+    assert between("issues") == "\n".join(rows) + "\n"
+    told = [
+        code
+        for path in (ROOT / "workers").rglob("*.py")
+        for code in re.findall(r'\bIssue\(\s*"(\w+)"', path.read_text())
+    ]
+    assert set(told) == set(ISSUES)

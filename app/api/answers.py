@@ -3,6 +3,7 @@
 import logging
 import re
 from collections.abc import Sequence
+from dataclasses import asdict
 from enum import StrEnum
 
 from graphql import GraphQLError, GraphQLFormattedError, GraphQLSyntaxError
@@ -11,7 +12,7 @@ from strawberry.schema.exceptions import CannotGetOperationTypeError, InvalidOpe
 from strawberry.types import ExecutionResult
 
 from app.api.limits import QUERY_TOO_COMPLEX
-from app.errors import AppError
+from app.errors import AppError, InvalidInput
 
 logger = logging.getLogger(__name__)
 
@@ -161,12 +162,19 @@ def _public_error(error: GraphQLError, *, request_id: str) -> GraphQLFormattedEr
     cause = _cause(error)
     match cause:
         case AppError():
-            public |= error_entry(cause.code, str(cause))
+            public |= _refusal(cause)
         case CannotGetOperationTypeError() | InvalidOperationTypeError() | MissingQueryError():
             public |= operation_refused(cause)
         case _:
             public["extensions"] = {"code": _graphql_code(error), **(error.extensions or {})}
     return public
+
+
+def _refusal(error: AppError) -> GraphQLFormattedError:
+    entry = error_entry(error.code, str(error))
+    if isinstance(error, InvalidInput):  # the fields of FieldError, as mutations have them
+        entry["extensions"]["errors"] = [asdict(each) for each in error.errors]
+    return entry
 
 
 def operation_refused(

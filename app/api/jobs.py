@@ -44,11 +44,11 @@ from app.db.pages import PageRequest, page_request
 from app.jobs import attachments, models, queries, relations, retries
 from app.jobs.filters import JobFilter
 from app.jobs.log import DEFAULT_TAIL_BYTES, check_tail, tails
+from app.jobs.meanings import meaning
 from app.jobs.options import shown, task_of
 from app.jobs.orders import NEWEST_FIRST
 from app.jobs.relations import Relation
 from app.jobs.results import severity_of
-from app.jobs.states import MEANINGS
 from app.jobs.waits import waits
 
 JobLater = Annotated["Job", strawberry.lazy("app.api.jobs")]
@@ -56,7 +56,7 @@ JobLater = Annotated["Job", strawberry.lazy("app.api.jobs")]
 
 @strawberry.type(description="Something worth telling that did not stop the job.")
 class JobIssue:
-    code: str = strawberry.field(description="A stable word.")
+    code: str = strawberry.field(description="A stable word; the README explains each.")
     severity: Severity = strawberry.field(description="How much it matters.")
     message: str = strawberry.field(description="One sentence for a person.")
     page: int | None = strawberry.field(description="The page it is about; 1 is the first page.")
@@ -156,7 +156,7 @@ class Job(Node):
             group_id=row.group_id,
             type=row.type,
             status=row.status,
-            status_meaning=MEANINGS[row.status],
+            status_meaning=meaning(row),
             message=row.message,
             outcome=row.outcome,
             error=error_of(row.error_code, row.error_message, row.error_document_id),
@@ -212,17 +212,17 @@ class Job(Node):
 
     @strawberry.field(description="Everything worth telling that did not stop the job.")
     async def issues(self, info: Info) -> list[JobIssue]:
-        rows = await info.context.loaders.gather(queries.all_documents, self.row.id)
+        found = await info.context.loaders.gather(queries.issues_of, self.row.id)
         return [
             JobIssue(
                 code=issue["code"],
                 severity=severity_of(issue),
                 message=issue["message"],
                 page=issue["page"],
-                document_id=row.document_id,
+                document_id=document_id,
             )
-            for row in rows
-            for issue in row.issues
+            for document_id, issues in found
+            for issue in issues
         ]
 
     @strawberry.field(description="Its documents in the order they are worked on.")

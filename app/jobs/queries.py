@@ -18,6 +18,7 @@ from app.documents.filters import has_tag
 from app.documents.models import Document
 from app.jobs import turns
 from app.jobs.filters import JobFilter
+from app.jobs.issues import Kept
 from app.jobs.models import Job, JobDocument, Segment, Worker
 from app.jobs.orders import NEWEST_FIRST, of_document
 from app.jobs.states import FINISHED, OPEN, JobStatus
@@ -271,14 +272,17 @@ async def segments_by_id(
     return {id: found.get(id) for id in ids}
 
 
-async def all_documents(
+async def issues_of(
     session: ReadSession, job_ids: Sequence[UUID]
-) -> dict[UUID, list[JobDocument]]:
-    """Return the documents of each job, in the order they are worked on."""
-    statement = select(JobDocument).where(col(JobDocument.job_id).in_(job_ids))
-    found: dict[UUID, list[JobDocument]] = {id: [] for id in job_ids}
-    for row in await session.exec(statement.order_by(col(JobDocument.position))):
-        found[row.job_id].append(row)
+) -> dict[UUID, list[tuple[UUID, list[Kept]]]]:
+    """Return the issues of each document of each job, in the order they are worked on."""
+    job_id = col(JobDocument.job_id)
+    # Of the rows this alone: where documents are worked on, most of a row is its checkpoint.
+    statement = select(job_id, JobDocument.document_id, JobDocument.issues)
+    statement = statement.where(job_id.in_(job_ids)).order_by(col(JobDocument.position))
+    found: dict[UUID, list[tuple[UUID, list[Kept]]]] = {id: [] for id in job_ids}
+    for id, document_id, issues in await session.exec(statement):
+        found[id].append((document_id, list(issues)))
     return found
 
 

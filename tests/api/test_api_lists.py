@@ -238,3 +238,27 @@ async def test_nodes_come_in_the_order_asked(service: Service) -> None:
     ]
     assert await service.ask(query, ids=[job, document], token=service.other_token) == [None, None]
     assert await code_of(service, query, ids=[job] * 101) == "INVALID_INPUT"
+
+
+async def test_a_list_that_is_asked_for_wrongly_names_the_values(service: Service) -> None:
+    twice = [{"field": "NAME"}, {"field": "NAME"}]
+    for variables, loc, msg, type in (
+        (
+            {"orderBy": twice},
+            ["orderBy", "1", "field"],
+            "NAME stands in the order twice.",
+            "repeated",
+        ),
+        (
+            {"filter": {"ids": ["x"] * 1001}},
+            ["filter", "ids"],
+            "ids may list at most 1000.",
+            "too_long",
+        ),
+    ):
+        (error,) = (await service.post(JOBS, variables))["errors"]
+        assert error["message"] == msg
+        assert error["extensions"] == {
+            "code": "INVALID_INPUT",
+            "errors": [{"loc": loc, "msg": msg, "type": type}],
+        }
