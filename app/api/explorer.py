@@ -1,13 +1,20 @@
 """The explorer: GraphiQL at /graphiql, from our own files alone, and the sign-in of its page."""
 
+from contextlib import suppress
 from json import JSONDecodeError
-from os import PathLike, stat_result
 from pathlib import Path
 
+from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.body_limit import RequestBodyLimitMiddleware
 from starlette.requests import Request
-from starlette.responses import FileResponse, HTMLResponse, JSONResponse, Response
+from starlette.responses import (
+    FileResponse,
+    HTMLResponse,
+    JSONResponse,
+    RedirectResponse,
+    Response,
+)
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
@@ -16,13 +23,20 @@ from app.accounts import sign_in
 from app.accounts.caller import authenticate
 from app.accounts.commands import revoke_key
 from app.api.context import Services
-from app.api.requests import JSON_MEDIA_TYPE, bearer_token, content_type, read_json
+from app.api.requests import (
+    JSON_MEDIA_TYPE,
+    bearer_token,
+    content_type,
+    read_json,
+    takes_gzip,
+)
 from app.api.routes import problems
 from app.db.work import transaction
 from app.errors import FieldError, InvalidInput
 from app.web import DIST, has_page
 
 SIGN_IN_LIMIT_BYTES = 1024
+OK = 200
 PAGE_HEADERS = {
     # The editor writes its colours as inline styles; all else is ours and comes from us.
     "Content-Security-Policy": "default-src 'none'; script-src 'self';"
@@ -35,7 +49,10 @@ PAGE_HEADERS = {
     "Cache-Control": "no-cache",
 }
 # Their names change with their content.
-ASSET_HEADERS = PAGE_HEADERS | {"Cache-Control": "public, max-age=31536000, immutable"}
+ASSET_HEADERS = PAGE_HEADERS | {
+    "Cache-Control": "public, max-age=31536000, immutable",
+    "Vary": "Accept-Encoding",
+}
 NOT_BUILT = """<!doctype html>
 <html lang="en">
 <title>Docyard explorer</title>
@@ -65,9 +82,15 @@ def explorer_routes(services: Services, *, dist: Path = DIST) -> list[BaseRoute]
             return HTMLResponse(NOT_BUILT, 503, PAGE_HEADERS)
         return FileResponse(dist / "index.html", headers=PAGE_HEADERS)
 
+    async def to_page(request: Request) -> Response:
+        # Relative, as all addresses of the page: a proxy may have put it under a path.
+        return RedirectResponse("graphiql" if request.url.path == "/" else "../graphiql")
+
     limit = Middleware(RequestBodyLimitMiddleware, max_body_size=SIGN_IN_LIMIT_BYTES)
     return [
         Route("/graphiql", page, methods=["GET"]),
+        Route("/graphiql/", to_page, methods=["GET"]),
+        Route("/", to_page, methods=["GET"]),
         Route("/graphiql/sign-in", problems(post_sign_in), methods=["POST"], middleware=[limit]),
         Route("/graphiql/sign-in", problems(delete_sign_in), methods=["DELETE"]),
         Mount("/graphiql", Assets(directory=dist / "graphiql", check_dir=False)),
@@ -75,20 +98,20 @@ def explorer_routes(services: Services, *, dist: Path = DIST) -> list[BaseRoute]
 
 
 class Assets(StaticFiles):
-    """The files of the page."""
+    """The files of the page; each goes out as its packed copy (NAME.gz) to who takes gzip."""
 
     async def check_config(self) -> None:
         """Take a folder that is not there, or not yet: nothing is found in it."""
 
-    def file_response(
-        self,
-        full_path: str | PathLike[str],
-        stat_result: stat_result,
-        scope: Scope,
-        status_code: int = 200,
-    ) -> Response:
+    async def get_response(self, path: str, scope: Scope) -> Response:
         """Answer with a file, to be kept for good."""
-        response = super().file_response(full_path, stat_result, scope, status_code)
+        response = None
+        if takes_gzip(Request(scope)):
+            with suppress(HTTPException):  # what is small has no packed copy
+                response = await super().get_response(f"{path}.gz", scope)
+                if response.status_code == OK:  # an answer 304 tells nothing of the content
+                    response.headers["Content-Encoding"] = "gzip"
+        response = response or await super().get_response(path, scope)
         response.headers.update(ASSET_HEADERS)
         return response
 

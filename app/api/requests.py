@@ -111,7 +111,10 @@ def refuse_other_methods(request: Request) -> None:
         )
     wants_page = "text/html" in request.headers.get("accept", "")
     if request.method == "GET" and wants_page and "query" not in request.query_params:
-        raise RequestRefused(Code.NOT_FOUND, "There is no page here; send GraphQL by POST.")
+        raise RequestRefused(
+            Code.NOT_FOUND,
+            "There is no page here; send GraphQL by POST. The explorer is at /graphiql.",
+        )
 
 
 def bearer_token(authorization: object) -> str | None:
@@ -152,6 +155,12 @@ def answer_media_type(request: Request) -> str:
     return GRAPHQL_MEDIA_TYPE if 0 < asked >= accepted.get(JSON_MEDIA_TYPE, 0) else JSON_MEDIA_TYPE
 
 
+def takes_gzip(request: Request) -> bool:
+    """Whether a client takes an answer that is packed with gzip."""
+    accepted = _accepted(request, "accept-encoding")
+    return accepted.get("gzip", accepted.get("*", 0)) > 0
+
+
 def takes_stream(request: Request) -> bool:
     """Whether a client names event streams among what it takes."""
     return _accepted(request).get(STREAM_MEDIA_TYPE, 0) > 0
@@ -165,9 +174,9 @@ def prefers_stream(request: Request) -> bool:
     return asked > max(accepted.get(name, 0) for name in answers)
 
 
-def _accepted(request: Request) -> dict[str, float]:
+def _accepted(request: Request, header: str = "accept") -> dict[str, float]:
     accepted = {}
-    for part in request.headers.get("accept", "").lower().split(","):
+    for part in request.headers.get(header, "").lower().split(","):
         name, *parameters = (word.strip() for word in part.split(";"))
         accepted[name] = _quality(parameters)
     return accepted

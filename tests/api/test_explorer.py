@@ -1,6 +1,7 @@
 """The page at /graphiql as it is served, and how a browser is signed in."""
 
 import asyncio
+import gzip
 import logging
 import re
 from datetime import datetime, timedelta
@@ -20,10 +21,11 @@ from app.api.context import Services
 from app.api.explorer import SIGN_IN_LIMIT_BYTES, explorer_routes
 from app.clock import now
 from app.db.work import reading, transaction
-from app.web import has_page
+from app.web import DIST, has_page
 
 pytestmark = pytest.mark.anyio
 
+JAVASCRIPT = "text/javascript; charset=utf-8"
 VIEWER = "{ viewer { scope expiresAt application { id } } }"
 
 
@@ -61,6 +63,57 @@ async def test_the_page_and_its_files_come_from_here_alone(service: Service) -> 
     for stranger in ("graphiql/missing.js", "graphiql/../index.html", "graphiql/%2e%2e/index.html"):
         answer = await service.http.get(f"{service.url}/{stranger}")
         assert answer.status_code == 404
+
+
+async def test_files_go_out_packed_to_who_takes_them_so(tmp_path: Path) -> None:
+    content = b"export const words = 'many words';" * 100
+    made = tmp_path / "graphiql" / "index-1.js"
+    made.parent.mkdir()
+    made.write_bytes(content)
+    made.with_name("index-1.js.gz").write_bytes(gzip.compress(content))
+    made.with_name("small-1.js").write_bytes(b"0")
+    routes = explorer_routes(cast("Services", None), dist=tmp_path)
+    async with serve_app(Starlette(routes=routes)) as url, httpx2.AsyncClient() as http:
+
+        async def ask(name: str, takes: str, **headers: str) -> httpx2.Response:
+            wanted = {"accept-encoding": takes, **headers}
+            return await http.get(f"{url}/graphiql/{name}", headers=wanted)
+
+        packed = [
+            await ask("index-1.js", takes) for takes in ("br, gzip", "*;q=0.5", "x, GZIP;q=1")
+        ]
+        plain = [await ask("index-1.js", takes) for takes in ("identity", "gzip;q=0, *", "br")]
+        small = await ask("small-1.js", "gzip")
+        again = await ask("index-1.js", "gzip", **{"if-none-match": packed[0].headers["etag"]})
+        part = await ask("index-1.js", "identity", range="bytes=0-5")
+        head = await http.head(f"{url}/graphiql/index-1.js", headers={"accept-encoding": "gzip"})
+    assert {answer.content for answer in (*packed, *plain)} == {content}
+    assert {answer.headers["vary"] for answer in (*packed, *plain, small)} == {"Accept-Encoding"}
+    assert [answer.headers.get("content-encoding") for answer in packed] == ["gzip"] * 3
+    assert [answer.headers.get("content-encoding") for answer in (*plain, small)] == [None] * 4
+    assert len({answer.headers["etag"] for answer in packed + plain}) == 2
+    assert {answer.headers["content-type"] for answer in packed + plain} == {JAVASCRIPT}
+    assert (again.status_code, again.headers.get("content-encoding")) == (304, None)
+    assert (part.status_code, part.content) == (206, b"export")
+    assert head.headers["content-length"] == packed[0].headers["content-length"]
+
+
+@pytest.mark.skipif(not has_page(), reason="the explorer is not built")
+def test_every_file_that_is_worth_it_was_packed_when_the_page_was_built() -> None:
+    files = {path.name: path for path in (DIST / "graphiql").iterdir()}
+    plain = [name for name, path in files.items() if path.suffix != ".gz"]
+    large = [name for name in plain if files[name].stat().st_size >= 1024]
+    assert large
+    for name in large:
+        assert gzip.decompress(files[f"{name}.gz"].read_bytes()) == files[name].read_bytes()
+
+
+@pytest.mark.parametrize("path", ["/", "/graphiql/"])
+async def test_who_comes_near_the_page_is_led_to_it(service: Service, path: str) -> None:
+    answer = await service.http.get(f"{service.url}{path}")
+    assert answer.status_code == 307
+    assert answer.next_request is not None
+    assert answer.next_request.url == f"{service.url}/graphiql"
 
 
 async def test_without_its_files_the_page_says_how_to_build_it(tmp_path: Path) -> None:

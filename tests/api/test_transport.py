@@ -201,7 +201,9 @@ async def test_other_methods_are_refused(client: httpx2.AsyncClient) -> None:
 async def test_a_browser_finds_no_page(client: httpx2.AsyncClient) -> None:
     answer = await client.get("/graphql", headers={"Accept": "text/html,*/*;q=0.8"})
     assert answer.status_code == 404
-    assert answer.json() == refused("NOT_FOUND", "There is no page here; send GraphQL by POST.")
+    assert answer.json() == refused(
+        "NOT_FOUND", "There is no page here; send GraphQL by POST. The explorer is at /graphiql."
+    )
 
 
 @pytest.mark.parametrize("header", ["", "dy_good", "Basic dy_good", "Bearer", "Bearer dy_bad"])

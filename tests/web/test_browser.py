@@ -93,6 +93,13 @@ class Explorer:
         await self._write_tool("Variables", json.dumps(variables or {}))
         await self.page.locator(".graphiql-execute-button").click()
 
+    async def stop(self) -> None:
+        await self.page.locator(".graphiql-execute-button[aria-label^=Stop]").click()
+
+    async def sign_in(self, key: str) -> None:
+        await self.page.get_by_label("API key").fill(key)
+        await self.page.get_by_role("button", name="Sign in").click()
+
     async def write_headers(self, headers: dict[str, str]) -> None:
         await self._write_tool("Headers", json.dumps(headers))
         await self.page.locator(".graphiql-execute-button").click()
@@ -169,6 +176,37 @@ async def test_the_key_of_a_link_is_kept_by_the_tab_alone(
     await expect(explorer.session).to_contain_text("You are not signed in.")
     await explorer.open(address)
     await expect(explorer.session).to_contain_text("was used already")
+
+
+async def test_a_key_can_be_typed_in_and_files_are_sent_with_it(
+    service: Service, explorer: Explorer, tmp_path: Path
+) -> None:
+    paper = tmp_path / "paper.md"
+    paper.write_text("# One\n\nText.\n")
+    await explorer.open(f"{service.url}/graphiql")
+    await explorer.sign_in("dy_unknown")
+    await expect(explorer.session).to_contain_text("The service refuses this key")
+    await explorer.sign_in(service.token)
+    await expect(explorer.session).to_contain_text("Signed in by a key.")
+    await explorer.page.get_by_label("Upload a file").set_input_files(paper)
+    await expect(explorer.session).to_contain_text("paper.md is document")
+    id = await explorer.session.locator("code").inner_text()
+    answer = await service.ask("query($id: ID!) { document(id: $id) { filename } }", id=id)
+    assert answer == {"filename": "paper.md"}
+    await explorer.page.get_by_role("button", name="Sign out").click()
+    await expect(explorer.session).to_contain_text("You are not signed in.")
+    assert await service.ask(WHO) == {"scope": "ADMIN"}  # the key is theirs, and goes on
+
+
+async def test_a_subscription_ends_where_its_key_is_refused(
+    service: Service, explorer: Explorer
+) -> None:
+    await explorer.open(await link(service))
+    await explorer.run("subscription { events { cursor } }")
+    await explorer.stop()
+    await explorer.write_headers({"Authorization": "Bearer dy_unknown"})
+    await explorer.answer("Socket closed with event 4403 Forbidden")
+    await expect(explorer.session).to_contain_text("Signed in until")
 
 
 async def test_a_key_in_the_headers_goes_before_the_key_of_the_link(

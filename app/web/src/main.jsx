@@ -6,30 +6,57 @@ import { GraphiQL } from 'graphiql';
 import { StrictMode, useSyncExternalStore } from 'react';
 import { createRoot } from 'react-dom/client';
 
+import { Bar } from './bar.jsx';
 import { run } from './fetcher.js';
-import { session, signInByLink, signOut, subscribe } from './session.js';
+import { session, signInByLink, subscribe } from './session.js';
 
 const FIRST_TABS = [
   {
     query: `# Ctrl-Enter runs, Ctrl-Space completes.
 # The book on the left explains every word.
-query Jobs {
-  viewer {
-    application { name openJobs }
-    scope
+query Newest {
+  jobs(first: 5) {
+    nodes { id name type status progress }
   }
-  jobs(first: 10) {
-    nodes { id name status progress }
+  documents(first: 5) {
+    nodes { id filename mimeType mediaLength }
   }
 }
 `,
   },
   {
-    query: `# Follows a job to its end. With the last cursor
-# as "after" it goes on where it was.
-subscription Watch($job: ID!, $after: String) {
-  jobEvents(jobId: $job, after: $after) {
-    cursor seq kind status progress message
+    query: `# Send a file by "Upload a file" above, and put its id
+# into the variables. Watch shows how the job fares.
+mutation Create($documents: [ID!]!) {
+  createJob(input: { task: { segment: {} }, documentIds: $documents }) {
+    ... on CreateJobSuccess { job { id status } }
+    ... on Problem { code detail }
+  }
+}
+`,
+    variables: '{ "documents": [""] }',
+  },
+  {
+    query: `# Follows all jobs from now on. With the last cursor as
+# "after" it goes on where it was; jobEvents follows one.
+subscription Watch($after: String) {
+  events(after: $after) {
+    cursor jobId kind status progress message
+  }
+}
+`,
+  },
+  {
+    query: `query Read($job: ID!) {
+  job(id: $job) {
+    status
+    error { code message }
+    result {
+      ... on SegmentResult {
+        segmentCount
+        segments(first: 20) { nodes { page title body } }
+      }
+    }
   }
 }
 `,
@@ -37,32 +64,14 @@ subscription Watch($job: ID!, $after: String) {
   },
 ];
 
-function SignedIn() {
-  const now = useSyncExternalStore(subscribe, session);
-  if (now?.token) {
-    const until = now.expiresAt.toLocaleTimeString([], { hour: '2-digit', minute: '2-digit' });
-    return (
-      <p className="session">
-        Signed in until {until}. <button onClick={signOut}>Sign out</button>
-      </p>
-    );
-  }
-  return (
-    <p className="session" data-refused={now?.refused ? '' : undefined}>
-      {now?.refused ?? 'You are not signed in.'} Run <code>docyard explorer</code> for a link that
-      signs you in, or write a key into Headers: <code>{'{"Authorization": "Bearer dy_..."}'}</code>
-    </p>
-  );
-}
-
 function Explorer() {
   // Another schema fetch for another session: the fetcher is a new one to GraphiQL.
-  const now = useSyncExternalStore(subscribe, session);
+  const { token } = useSyncExternalStore(subscribe, session);
   return (
     <>
-      <SignedIn />
+      <Bar />
       <GraphiQL
-        key={now?.token}
+        key={token}
         fetcher={run}
         defaultTabs={FIRST_TABS}
         defaultEditorToolsVisibility="variables"

@@ -1,16 +1,20 @@
 /**
- * Who is signed in to this page. A link of `docyard up` carries a one-use code behind its `#`, which
- * no browser sends to a server by itself; here it becomes a key that ends by itself and lives as
- * long as the tab.
+ * Who is signed in to this page, and how it fares. A link of `docyard up` carries a one-use code
+ * behind its `#`, which no browser sends to a server by itself; here it becomes a key that ends by
+ * itself and lives as long as the tab. A key that somebody types in is kept as long, and is theirs.
  */
 import { signIn } from './addresses.js';
 
 const PLACE = 'docyard:session';
+const LOST = 'The service does not answer; trying again.';
 
 let current = read();
 const listeners = new Set();
 
-/** Returns { token, expiresAt }, with `expiresAt` a Date; { refused } with why a link does not work; or null. */
+/**
+ * Returns { token, expiresAt, trouble }, each only where there is one. expiresAt: a Date, of a key
+ * that a link brought. trouble: why nobody is signed in, or what is wrong with the connection.
+ */
 export function session() {
   return current;
 }
@@ -21,18 +25,37 @@ export function subscribe(listener) {
   return () => listeners.delete(listener);
 }
 
-/** Makes the key worthless, here and for everybody. */
+/** Takes a key of the caller's own. Whether it is good shows with the first request. */
+export function signInByKey(token) {
+  keep({ token });
+}
+
+/** Forgets the key; one that a link brought becomes worthless for everybody. */
 export async function signOut() {
-  const headers = { authorization: `Bearer ${current.token}` };
-  sessionStorage.removeItem(PLACE);
-  change(null);
+  const { token, expiresAt } = current;
+  forget();
+  if (!expiresAt) return;
+  const headers = { authorization: `Bearer ${token}` };
   await fetch(signIn, { method: 'DELETE', headers }).catch(() => {}); // it ends by itself, too
 }
 
-/** The key has ended, or was revoked: says so until there is another. */
+/** The key is refused: says so until there is another. */
 export function ended() {
-  sessionStorage.removeItem(PLACE);
-  change({ refused: 'You are signed out: the key of this page has ended.' });
+  forget(
+    current.expiresAt
+      ? 'You are signed out: the key of this page has ended.'
+      : 'The service refuses this key: it is unknown, revoked or expired.',
+  );
+}
+
+/** The service does not answer a subscription. */
+export function lost() {
+  change({ ...current, trouble: LOST });
+}
+
+/** It answers again, or is about to be asked. */
+export function found() {
+  if (current.trouble === LOST) change({ ...current, trouble: undefined });
 }
 
 /** Uses up the code in the address, where there is one. Nobody finds it in the history afterwards. */
@@ -47,20 +70,26 @@ export async function signInByLink() {
       body: JSON.stringify({ code }),
     });
     const body = await answer.json();
-    if (!answer.ok) {
-      change({ refused: body.detail });
-      return;
-    }
-    sessionStorage.setItem(PLACE, JSON.stringify(body));
-    change(read());
+    if (answer.ok) keep(body);
+    else change({ ...current, trouble: body.detail });
   } catch {
-    change({ refused: 'The service does not answer; open the link again.' });
+    change({ ...current, trouble: 'The service does not answer; open the link again.' });
   }
 }
 
+function keep(made) {
+  sessionStorage.setItem(PLACE, JSON.stringify(made));
+  change(read());
+}
+
+function forget(trouble) {
+  sessionStorage.removeItem(PLACE);
+  change({ trouble });
+}
+
 function read() {
-  const kept = JSON.parse(sessionStorage.getItem(PLACE));
-  return kept && { token: kept.token, expiresAt: new Date(kept.expiresAt) };
+  const { token, expiresAt } = JSON.parse(sessionStorage.getItem(PLACE)) ?? {};
+  return { token, expiresAt: expiresAt && new Date(expiresAt) };
 }
 
 function change(to) {
