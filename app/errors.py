@@ -146,7 +146,7 @@ class JobStarted(Conflict):
 class NothingToRetry(Conflict):
     code = "NOTHING_TO_RETRY"
     title = "Nothing to retry"
-    meaning = "The job has not ended, all of it was done, or it never had a document."
+    meaning = "The job has not ended, all of it was done, or it has no document."
     what_to_do = "Wait for its end, or create another job."
 
     def __init__(self, job_id: UUID, reason: str) -> None:
@@ -196,6 +196,16 @@ class IdempotencyKeyReused(Conflict):
 
     def __init__(self, job_id: UUID) -> None:
         super().__init__("This idempotency key belongs to another request.", job_id=job_id)
+
+
+class DocumentInUse(Conflict):
+    code = "DOCUMENT_IN_USE"
+    title = "Document in use"
+    meaning = "A job that has not ended needs the document, so it cannot be deleted."
+    what_to_do = "Wait for the end of conflictingJob, or cancel it, then delete the document."
+
+    def __init__(self, job_id: UUID) -> None:
+        super().__init__("A job that has not ended needs this document.", job_id=job_id)
 
 
 class UploadComplete(Conflict):

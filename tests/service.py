@@ -153,6 +153,17 @@ mutation($id: ID!) {
   }
 }
 """
+DELETE_DOCUMENT = """
+mutation($id: ID!) {
+  deleteDocument(id: $id) {
+    __typename
+    ... on DeleteDocumentSuccess { deletedId }
+    ... on Problem { code detail }
+    ... on NotFound { id }
+    ... on Conflict { conflictingJob { id } }
+  }
+}
+"""
 SEGMENTS = """
 subscription($id: ID!, $after: String) {
   segments(jobId: $id, after: $after) { cursor node { ordinal body } }

@@ -29,6 +29,8 @@ class WorkerContext:
     nudges: dict[UUID, asyncio.Event] = field(default_factory=dict)
     # Until when this worker knows that nothing deleted is left in the database's log.
     wiped_until: datetime | None = None
+    # Whether it has removed bytes since then: their rows may be left there.
+    removed: bool = False
 
     @property
     def limits(self) -> Limits:

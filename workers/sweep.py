@@ -140,6 +140,7 @@ async def remove_files(context: WorkerContext) -> None:
     if gone:
         async with transaction(context.database) as work:
             await work.session.exec(delete(FileRemoval).where(col(FileRemoval.key).in_(gone)))
+        context.removed = True
 
 
 async def _removed(context: WorkerContext, key: UUID) -> bool:
@@ -152,16 +153,15 @@ async def _removed(context: WorkerContext, key: UUID) -> bool:
 
 
 async def wipe(context: WorkerContext) -> None:
-    """Have nothing of a deleted job stay in SQLite's write-ahead log."""
+    """Have nothing of a deleted job or document stay in SQLite's write-ahead log."""
     moment = now()
     newest = select(func.max(JobEvent.at)).where(col(JobEvent.kind) == literal_column("'DELETED'"))
     async with reading(context.database) as session:
         deleted_at = (await session.exec(newest)).one()
     wiped = context.wiped_until
-    if deleted_at is None or (wiped is not None and deleted_at < wiped):
-        return
-    if await context.database.empty_log():
-        context.wiped_until = moment
+    deleted = deleted_at is not None and (wiped is None or deleted_at >= wiped)
+    if (deleted or context.removed) and await context.database.empty_log():
+        context.wiped_until, context.removed = moment, False
 
 
 async def forget(context: WorkerContext) -> None:

@@ -12,7 +12,7 @@ from starlette.datastructures import UploadFile
 from app.api.context import Context, Info
 from app.api.durations import ttl
 from app.api.pages import Connection, Node, connection, existing_id, placed_connection
-from app.api.problems import Forbidden, InvalidInput, LimitExceeded, NotFound
+from app.api.problems import Conflict, Forbidden, InvalidInput, LimitExceeded, NotFound
 from app.api.vocabulary import BigInt, DocumentStatus, Scope
 from app.clock import now
 from app.db.pages import PageRequest, cursor_of, page_request
@@ -22,6 +22,7 @@ from app.documents.links import Action
 from app.documents.uploads import Received
 from app.errors import FieldError, FileTooLarge
 from app.errors import InvalidInput as BadInput
+from app.jobs import deletions
 from app.jobs import queries as users
 from app.settings import MIB
 
@@ -145,6 +146,11 @@ class TagDocumentSuccess:
     document: Document = strawberry.field(description="The document as it is now.")
 
 
+@strawberry.type(description="The document is gone.")
+class DeleteDocumentSuccess:
+    deleted_id: strawberry.ID = strawberry.field(description="The id it had.")
+
+
 UploadDocumentResult = Annotated[
     UploadDocumentSuccess | InvalidInput | LimitExceeded | Forbidden,
     strawberry.union("UploadDocumentResult", description="What came of an upload."),
@@ -156,6 +162,10 @@ CreateUploadResult = Annotated[
 TagDocumentResult = Annotated[
     TagDocumentSuccess | InvalidInput | NotFound | Forbidden,
     strawberry.union("TagDocumentResult", description="What came of tagging a document."),
+]
+DeleteDocumentResult = Annotated[
+    DeleteDocumentSuccess | NotFound | Conflict | Forbidden,
+    strawberry.union("DeleteDocumentResult", description="What came of deleting a document."),
 ]
 
 
@@ -220,6 +230,16 @@ async def tag_document(
             remove=remove,
         )
     return TagDocumentSuccess(document=Document.from_row(document))
+
+
+async def delete_document(context: Context, id: str) -> DeleteDocumentSuccess:
+    """Delete a document that no job needs any more."""
+    document_id = existing_id("document", id)
+    async with context.writing() as work:
+        await deletions.delete_document(
+            work, caller=context.caller, document_id=document_id, store=context.services.store
+        )
+    return DeleteDocumentSuccess(deleted_id=strawberry.ID(str(document_id)))
 
 
 async def receive(

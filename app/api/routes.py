@@ -108,7 +108,9 @@ async def _upload(services: Services, request: Request) -> Response:
     except ClientDisconnect:
         return Response(status_code=400)
     async with reading(database) as session:
-        document = await session.get_one(Document, id)
+        document = await session.get(Document, id)
+    if document is None:
+        raise InvalidLink
     if received == document.announced_size:
         document = await _complete(services, id)
     body = {

@@ -22,6 +22,7 @@ from app.api.creation import (
 )
 from app.api.documents import (
     CreateUploadResult,
+    DeleteDocumentResult,
     Document,
     TagDocumentResult,
     UploadDocumentResult,
@@ -265,6 +266,14 @@ class Mutation:
         return await carried_out(
             lambda: documents.tag_document(info.context, id, add=add or [], remove=remove or [])
         )
+
+    @strawberry.mutation(
+        description="Remove a document with its bytes, and with all that jobs which have ended "
+        "found in it: segments, predictions, result files. The jobs stay, and so does what was "
+        "made of it. Refused while a job that has not ended needs it."
+    )
+    async def delete_document(self, info: Info, id: strawberry.ID) -> DeleteDocumentResult:
+        return await carried_out(lambda: documents.delete_document(info.context, id))
 
 
 @strawberry.type(description="What can be watched, over graphql-transport-ws.")

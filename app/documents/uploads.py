@@ -8,7 +8,7 @@ from uuid import UUID
 from app.accounts.caller import Caller
 from app.clock import now
 from app.db.engine import Database
-from app.db.work import reading, transaction
+from app.db.work import reading, transaction, unbroken
 from app.documents import commands
 from app.documents.models import Document, DocumentStatus
 from app.documents.store import Store, Stored
@@ -93,4 +93,15 @@ async def put(
             raise InvalidLink
         if document.status is DocumentStatus.PROCESSED or document.announced_size is None:
             raise UploadComplete
-    return await store.append(document_id, chunks, offset=offset, limit=document.announced_size)
+    try:
+        return await store.append(document_id, chunks, offset=offset, limit=document.announced_size)
+    finally:
+        await unbroken(_forget_deleted(database, store, document_id))
+
+
+async def _forget_deleted(database: Database, store: Store, document_id: UUID) -> None:
+    """Remove bytes that came while their document was being deleted: they belong to nobody."""
+    async with reading(database) as session:
+        there = await session.get(Document, document_id)
+    if there is None or there.status is DocumentStatus.CANCELED:
+        await store.delete(document_id)

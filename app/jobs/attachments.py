@@ -8,6 +8,7 @@ work before that leaves bytes that the sweep removes.
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 from uuid import UUID
 
 from sqlmodel import col, delete, select
@@ -104,8 +105,19 @@ async def give_up(work: Work, keys: Collection[UUID], *, store: Store) -> None:
 
 async def remove(work: Work, *, job_id: UUID, store: Store) -> int:
     """Have the bytes of all attachments of a job removed; return how many bytes that frees."""
+    return await _remove(work, Attachment.job_id == job_id, store=store)
+
+
+async def remove_about(work: Work, *, document_id: UUID, store: Store) -> None:
+    """Remove what is attached to jobs about one document, with its bytes."""
+    about = col(Attachment.document_id) == document_id
+    await _remove(work, about, store=store)
+    await work.session.exec(delete(Attachment).where(about))
+
+
+async def _remove(work: Work, which: Any, *, store: Store) -> int:  # noqa: ANN401 - a condition
     statement = select(Attachment.id, Attachment.size).where(
-        Attachment.job_id == job_id, col(Attachment.type).in_(STORED)
+        which, col(Attachment.type).in_(STORED)
     )
     freed = 0
     for id, size in (await work.session.exec(statement)).all():

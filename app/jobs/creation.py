@@ -329,7 +329,8 @@ async def _existing(
         Document.application_id == application_id,
         col(Document.status) != DocumentStatus.CANCELED,
     )
-    return (await work.session.exec(statement.with_for_update(read=True))).all()
+    held = statement.order_by(col(Document.id)).with_for_update(read=True)
+    return (await work.session.exec(held)).all()
 
 
 def _twice(loc: str) -> InvalidInput:

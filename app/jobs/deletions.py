@@ -1,8 +1,13 @@
-"""Removing jobs with all that belongs to them: a caller says so, or their time is over.
+"""Removing jobs and documents with all that belongs to them.
 
 With a job go its segments, files, events and keys, the children of a conditional job, and the
 documents that came with it or from it where no other job uses them. One event stays for a day: it
 tells watchers that the job is gone.
+
+With a document goes what jobs that have ended found in it: its place among their documents, its
+segments, predictions and files, and what their logs say of it. The jobs stay, with their status and
+their result as it was at their end, which holds numbers and ids only. What was made of it are
+documents of their own: those stay. Jobs that have not ended keep what they need.
 """
 
 from collections.abc import Sequence
@@ -10,6 +15,7 @@ from dataclasses import dataclass, field
 from uuid import UUID
 
 from sqlmodel import col, select
+from sqlmodel import delete as delete_rows
 
 from app.accounts.caller import Caller
 from app.clock import now
@@ -17,8 +23,9 @@ from app.db.work import Work
 from app.documents import commands as documents
 from app.documents.models import Document, DocumentStatus
 from app.documents.store import Store
-from app.jobs import attachments, commands, dependents, events, families, production
-from app.jobs.models import Job, JobDocument, RuleDocument
+from app.errors import DocumentInUse, UploadBusy
+from app.jobs import attachments, commands, dependents, events, families, log, production, uses
+from app.jobs.models import Job, JobDocument, RuleDocument, Segment
 from app.jobs.queue import Doorbell
 from app.jobs.states import JobStatus
 
@@ -54,6 +61,32 @@ async def expire(work: Work, bell: Doorbell, job_id: UUID, *, store: Store) -> N
     )
     if job is not None and job.expires_at is not None and job.expires_at < now():
         await _remove(work, bell, job, await families.children_of(work, job_id), store=store)
+
+
+async def delete_document(work: Work, *, caller: Caller, document_id: UUID, store: Store) -> None:
+    """Delete a document, with what jobs that have ended found in it.
+
+    Raises:
+        NotFound: there is no such document.
+        DocumentInUse: a job that has not ended needs it.
+        UploadBusy: it is just coming in with a request.
+    """
+    document = await documents.find(work, caller=caller, document_id=document_id)
+    if document.status is DocumentStatus.NEW and document.announced_size is None:
+        raise UploadBusy
+    job_id = await uses.needed_by(work.session, document)
+    if job_id is not None:
+        raise DocumentInUse(job_id)
+    # Events first: the deletion of a job that used it takes them before its documents.
+    await events.forget(work, document)
+    await attachments.remove_about(work, document_id=document_id, store=store)
+    gone = delete_rows(JobDocument).where(col(JobDocument.document_id) == document_id)
+    job_ids = (await work.session.exec(gone.returning(col(JobDocument.job_id)))).scalars().all()
+    for rows in (Segment, RuleDocument):
+        await work.session.exec(delete_rows(rows).where(col(rows.document_id) == document_id))
+    await documents.delete(work, document, store=store)
+    for place in range(0, len(job_ids), events.AT_ONCE):
+        await log.measure_again(work, job_ids[place : place + events.AT_ONCE])
 
 
 async def _remove(

@@ -12,15 +12,16 @@ from functools import partial
 from typing import Any
 from uuid import UUID
 
-from sqlmodel import col, delete, select, update
+from sqlmodel import case, col, delete, func, select, update
 
 from app import logs
 from app.clock import now
 from app.db import pages
 from app.db.work import ReadSession, Work
+from app.documents.models import Document
 from app.errors import InvalidCursor
 from app.jobs import given, log, retention
-from app.jobs.models import Job, JobEvent
+from app.jobs.models import Job, JobDocument, JobEvent
 from app.jobs.queue import Doorbell
 from app.jobs.states import FINISHED, JobStatus, sources
 from app.jobs.types import EventKind, Severity
@@ -31,6 +32,8 @@ CURSOR_KEYS = 5
 """Job, number in the job; transaction, id and time, which the feed over all jobs reads."""
 AT_ONCE = 500
 """Jobs that one statement changes: each is a parameter of it."""
+FORGOTTEN = "What was said here went with the document that it was about."
+NAMELESS = "a deleted document"
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +141,22 @@ async def last(work: Work, bell: Doorbell, job: Job) -> None:
     work.session.add(_event(job, Note(EventKind.DELETED, "The job was deleted.")))
     await work.session.flush()
     work.after_commit(partial(bell.publish, job.id, job.application_id))
+
+
+async def forget(work: Work, document: Document) -> None:
+    """Have the events of the jobs that used a document say nothing of it any more."""
+    name = repr(document.filename)
+    message, about = col(JobEvent.message), col(JobEvent.document_id) == document.id
+    used = select(JobDocument.job_id).where(JobDocument.document_id == document.id)
+    await work.session.exec(
+        update(JobEvent)
+        .where(
+            col(JobEvent.job_id).in_(used),
+            message.is_not(None) & about | message.contains(name, autoescape=True),
+        )
+        .values(message=case((about, FORGOTTEN), else_=func.replace(message, name, NAMELESS)))
+        .execution_options(synchronize_session=False)
+    )
 
 
 async def after(

@@ -1,7 +1,8 @@
 """The log of a job as text: its events without those of progress, one line each.
 
 Nothing of it is stored. It is rendered from the rows whenever it is read, and since the events of a
-job that has ended do not change, it is the same bytes each time.
+job that has ended do not change, it is the same bytes each time. Only where a document is deleted
+does it forget what it said of that, and is measured again.
 """
 
 import re
@@ -12,7 +13,7 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 from sqlalchemy import select
-from sqlmodel import col, func
+from sqlmodel import col, func, update
 
 from app.db.work import ReadSession, Work
 from app.documents.models import Document
@@ -43,12 +44,9 @@ class Line(NamedTuple):
 
 async def attach(work: Work, jobs: Sequence[Job]) -> None:
     """Give jobs that have just ended their logs as attachments; the last event is the last line."""
-    lines: dict[UUID, list[Line]] = {job.id: [] for job in jobs}
-    statement = _lines(col(JobEvent.job_id)).where(col(JobEvent.job_id).in_(list(lines)))
-    for row in await work.session.exec(statement.order_by(col(JobEvent.seq))):
-        lines[row.job_id].append(Line(*row[: len(Line._fields)]))
+    texts = await _texts(work.session, [job.id for job in jobs])
     for job in jobs:
-        text = _text(lines[job.id])
+        text = texts[job.id]
         work.session.add(
             Attachment(
                 job_id=job.id,
@@ -60,6 +58,16 @@ async def attach(work: Work, jobs: Sequence[Job]) -> None:
             )
         )
     await work.session.flush()
+
+
+async def measure_again(work: Work, job_ids: Sequence[UUID]) -> None:
+    """Note how long the logs of jobs that have ended are now that they say less."""
+    for job_id, text in (await _texts(work.session, job_ids)).items():
+        await work.session.exec(
+            update(Attachment)
+            .where(col(Attachment.job_id) == job_id, col(Attachment.type) == AttachmentType.LOG)
+            .values(size=len(text), sha256=sha256(text).hexdigest())
+        )
 
 
 async def whole(session: ReadSession, job_id: UUID) -> bytes:
@@ -101,6 +109,14 @@ async def tails(
     for row in await session.exec(statement):
         found.setdefault(row.job_id, []).append(Line(*row[: len(Line._fields)]))
     return {id: _end(_text(found[id]), tail_bytes) if id in found else None for id in job_ids}
+
+
+async def _texts(session: ReadSession, job_ids: Sequence[UUID]) -> dict[UUID, bytes]:
+    lines: dict[UUID, list[Line]] = {id: [] for id in job_ids}
+    statement = _lines(col(JobEvent.job_id)).where(col(JobEvent.job_id).in_(job_ids))
+    for row in await session.exec(statement.order_by(col(JobEvent.seq))):
+        lines[row.job_id].append(Line(*row[: len(Line._fields)]))
+    return {id: _text(of_job) for id, of_job in lines.items()}
 
 
 def _lines(*more: Any) -> Any:  # noqa: ANN401 - columns, and a select of what lines are made of

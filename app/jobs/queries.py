@@ -315,7 +315,8 @@ def progress_of(job: Job, pages: PagesInAll | None) -> Progress | None:
     """Return how far a job is in pages, None before there is anything to count."""
     if pages is None:
         return None
-    total = pages.known if pages.complete else None
+    # What was deleted of a job that has ended is done, and counted no more.
+    total = max(pages.known, job.pages_done) if pages.complete else None
     rate = _rate(job)
     left = None if total is None or not rate else round((total - job.pages_done) / rate)
     if job.status in FINISHED or (left is not None and left > YEAR_SECONDS):

@@ -73,6 +73,8 @@ async def retry(
     before = await _repeatable(work, caller, job_id)
     rows = await _rows(work, job_id)
     found = await _hold_documents(work, [row.document_id for row in rows])
+    there = {document.id for document in found}
+    rows = [row for row in rows if row.document_id in there]
     named = await _named(work, job_id)
     await _check_open(work, before)
     taken = _taken(before, rows)

@@ -6,7 +6,16 @@ from uuid import UUID, uuid4
 
 import pytest
 from redis.asyncio import Redis
-from service import CREATE_JOB, DELETE, EVENTS, Service, local_store
+from service import (
+    ADD_DATA,
+    CREATE_JOB,
+    DELETE,
+    DELETE_DOCUMENT,
+    EVENTS,
+    START,
+    Service,
+    local_store,
+)
 from sqlmodel import SQLModel, col, select, update
 from world import World
 
@@ -40,6 +49,27 @@ async def test_a_marker_is_nowhere_after_the_deletion(service: Service, done: bo
     assert await found(service, marker) == set()
     again = await service.ask(DELETE, id=id)
     assert (again["__typename"], again["code"]) == ("NotFound", "NOT_FOUND")
+
+
+async def test_a_marker_is_nowhere_after_the_deletion_of_its_document(service: Service) -> None:
+    marker = f"marker{uuid4().hex}"
+    content = f"# {marker}\n\n" + f"A text with {marker} in it. " * 300
+    id = await service.upload(content, f"{marker} 'a'.txt", tags=[marker])
+    first = await service.create_on(id)
+    second = await service.create_on(start=False)
+    document = {"source": {"documentId": id}}
+    assert (await service.ask(ADD_DATA, id=second, data=[document]))["job"]
+    await service.ask(START, id=second)
+    await service.work()
+    places = {"document", "segment", "job_event", "attachment", "files"}
+    assert places <= await found(service, marker)
+    answer = await service.ask(DELETE_DOCUMENT, id=id)
+    assert answer == {"__typename": "DeleteDocumentSuccess", "deletedId": id}
+    await sweep.remove_files(worker := service.worker())
+    await sweep.wipe(worker)
+    assert await found(service, marker) == set()
+    for job in (first, second):
+        assert (await service.job(job))["status"] == "COMPLETED"
 
 
 async def test_children_go_along_and_what_is_open_is_canceled_first(world: World) -> None:
