@@ -16,7 +16,6 @@ from app.api.explorer import explorer_routes
 from app.api.extensions import QueryRules
 from app.api.live import Live
 from app.api.observation import Observation
-from app.api.requests import PREFLIGHT_HEADERS
 from app.api.routes import routes
 from app.api.schema import schema
 from app.api.transport import GraphQLApp
@@ -95,15 +94,7 @@ def _origins(settings: Settings) -> Middleware:
         CORSMiddleware,
         allow_origins=settings.allowed_origins,
         allow_methods=["GET", "POST", "PUT"],
-        allow_headers=[
-            "authorization",
-            "content-type",
-            "content-range",
-            "range",
-            "if-range",
-            "x-request-id",
-            *PREFLIGHT_HEADERS,
-        ],
+        allow_headers=["*"],  # clients and what watches them add their own
         expose_headers=[
             "x-request-id",
             "accept-ranges",

@@ -27,6 +27,7 @@ class Code(StrEnum):
     INTERNAL = "INTERNAL"
     METHOD_NOT_ALLOWED = "METHOD_NOT_ALLOWED"
     NOT_FOUND = "NOT_FOUND"
+    PERSISTED_QUERY_NOT_SUPPORTED = "PERSISTED_QUERY_NOT_SUPPORTED"
     PREFLIGHT_REQUIRED = "PREFLIGHT_REQUIRED"
     QUERY_TOO_COMPLEX = QUERY_TOO_COMPLEX
     REQUEST_TOO_LARGE = "REQUEST_TOO_LARGE"
@@ -43,6 +44,7 @@ HTTP_STATUS: dict[str, int] = {
     Code.INTERNAL: 500,
     Code.METHOD_NOT_ALLOWED: 405,
     Code.NOT_FOUND: 404,
+    Code.PERSISTED_QUERY_NOT_SUPPORTED: 400,
     Code.PREFLIGHT_REQUIRED: 400,
     Code.QUERY_TOO_COMPLEX: 400,
     Code.REQUEST_TOO_LARGE: 413,
@@ -60,6 +62,7 @@ MEANINGS: dict[Code, str] = {
     Code.INTERNAL: "A bug of ours; its details are in the log under the request id of the answer.",
     Code.METHOD_NOT_ALLOWED: "The HTTP method is wrong: mutations go by POST.",
     Code.NOT_FOUND: "There is nothing here.",
+    Code.PERSISTED_QUERY_NOT_SUPPORTED: "The request has the hash of a document instead of it.",
     Code.PREFLIGHT_REQUIRED: "A request with files lacks the header `GraphQL-Require-Preflight`.",
     Code.QUERY_TOO_COMPLEX: "The document is too long, too deep or asks for too much; see Limits.",
     Code.REQUEST_TOO_LARGE: "The request is longer than DOCYARD_REQUEST_LIMIT_BYTES.",
@@ -78,6 +81,8 @@ ADVICE: dict[Code, str] = {
     Code.INTERNAL: "Try again later; tell the operator the request id.",
     Code.METHOD_NOT_ALLOWED: "Use the method that the Allow header names.",
     Code.NOT_FOUND: "Check the address.",
+    Code.PERSISTED_QUERY_NOT_SUPPORTED: "Send the document; clients that persist queries do so by "
+    "themselves.",
     Code.PREFLIGHT_REQUIRED: "Send the header `GraphQL-Require-Preflight: 1`.",
     Code.QUERY_TOO_COMPLEX: "Ask for less in one document, or for it in several.",
     Code.REQUEST_TOO_LARGE: "Send large files by createUpload.",

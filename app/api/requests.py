@@ -252,6 +252,9 @@ def operation_request(parameters: object) -> OperationRequest:
     ):
         if not isinstance(parameters.get(name), kind | None):
             raise bad_request(f"{name} must be {word}.")
+    if not parameters.get("query") and "persistedQuery" in (parameters.get("extensions") or {}):
+        # The text that clients look for: they send the document then.
+        raise RequestRefused(Code.PERSISTED_QUERY_NOT_SUPPORTED, "PersistedQueryNotSupported")
     return OperationRequest(
         query=parameters.get("query"),
         variables=parameters.get("variables"),

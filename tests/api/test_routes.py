@@ -118,9 +118,10 @@ async def test_only_pages_of_allowed_origins_may_call(service: Service, path: st
             headers={
                 "Origin": origin,
                 "Access-Control-Request-Method": "POST",
-                "Access-Control-Request-Headers": "authorization",
+                "Access-Control-Request-Headers": "authorization,traceparent,x-apollo-client",
             },
         )
+        assert answer.status_code == (400 if allowed is None else 200)
         assert answer.headers.get("access-control-allow-origin") == allowed
         plain = await service.http.get(service.url + path, headers={"Origin": origin})
         assert plain.headers.get("access-control-allow-origin") == allowed

@@ -144,6 +144,21 @@ async def test_a_malformed_request_is_refused(
     assert error["message"].startswith(message)
 
 
+async def test_a_hash_for_a_document_is_refused_as_clients_know_it(
+    client: httpx2.AsyncClient,
+) -> None:
+    extensions = {"persistedQuery": {"version": 1, "sha256Hash": "0" * 64}}
+    by_get = {"extensions": json.dumps(extensions)}
+    refusal = refused("PERSISTED_QUERY_NOT_SUPPORTED", "PersistedQueryNotSupported")
+    for answer in (
+        await client.post("/graphql", json={"extensions": extensions}),
+        await client.get("/graphql", params=by_get),
+    ):
+        assert (answer.status_code, answer.json()) == (400, refusal)
+    answer = await post(client, query="{ hello }", extensions=extensions)
+    assert answer.json()["data"] == {"hello": "hi"}
+
+
 async def test_the_named_one_of_several_operations_is_run(client: httpx2.AsyncClient) -> None:
     query = "query A { hello } query B { whoami }"
     answer = await post(client, query=query, operationName="B")
