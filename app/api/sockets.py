@@ -119,7 +119,7 @@ class SocketHandler(BaseGraphQLTransportWSHandler[Session[Any], None]):
 
     websocket: SocketAdapter
     _end: asyncio.Timeout
-    _end_reason: tuple[int, str]
+    _end_reason: tuple[int, str] | None = None
     _at_end: ExitStack
 
     async def handle(self) -> None:
@@ -130,7 +130,7 @@ class SocketHandler(BaseGraphQLTransportWSHandler[Session[Any], None]):
                     self.websocket.on_stall = self._stalled
                     await super().handle()
         except Exception as error:  # noqa: BLE001 - the last place that can log it and close properly
-            if self._end.expired():
+            if self._end_reason is not None and self._end.expired():
                 await self.websocket.close(*self._end_reason)
                 return
             log_bug(error, request_id=self.context.request_id)
@@ -141,8 +141,9 @@ class SocketHandler(BaseGraphQLTransportWSHandler[Session[Any], None]):
         self._end_now(1008, "The client does not read")
 
     def _end_now(self, code: int, reason: str) -> None:
-        self._end_reason = (code, reason)
-        self._end.reschedule(asyncio.get_running_loop().time())
+        if self._end_reason is None:  # else it ends already, which may take a while
+            self._end_reason = (code, reason)
+            self._end.reschedule(asyncio.get_running_loop().time())
 
     async def handle_message(self, message: Message) -> None:
         """Answer a message, or close the socket for one the protocol does not know."""

@@ -48,6 +48,9 @@ class World:
     """What the tests see of the inside."""
 
     freed: asyncio.Event = field(default_factory=asyncio.Event)
+    released: asyncio.Event = field(default_factory=asyncio.Event)
+    looked: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(0))
+    """Rises each time that the keys of open sessions were looked at."""
     loads: list[str] = field(default_factory=list)
     ips: list[str | None] = field(default_factory=list)
     files: list[Any] = field(default_factory=list)
@@ -55,7 +58,8 @@ class World:
 
     def renew(self) -> None:
         """Forget what the last test did."""
-        self.freed = asyncio.Event()
+        self.freed, self.released = asyncio.Event(), asyncio.Event()
+        self.looked = asyncio.Semaphore(0)
         for seen in (self.loads, self.ips, self.files, self.revoked):
             seen.clear()
 
@@ -154,6 +158,14 @@ class Subscription:
             freed.set()
 
     @strawberry.subscription
+    async def clings(self, info: Info) -> AsyncGenerator[int, None]:
+        try:
+            yield 1
+            await asyncio.Event().wait()
+        finally:
+            await info.context.world.released.wait()
+
+    @strawberry.subscription
     async def flood(self, info: Info) -> AsyncGenerator[str, None]:
         freed = info.context.world.freed
         try:
@@ -222,6 +234,7 @@ async def endpoint(
         return Context(caller, request_id, world, DataLoader(load))
 
     async def revoked(callers: Collection[Caller]) -> Collection[Caller]:
+        world.looked.release()
         return world.revoked.intersection(callers)
 
     graphql = GraphQLApp(

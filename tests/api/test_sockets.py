@@ -136,6 +136,23 @@ async def test_a_socket_ends_when_its_key_is_revoked(client: Client, world: Worl
     assert world.freed.is_set()
 
 
+async def test_a_socket_that_is_slow_to_end_keeps_no_other_from_it(
+    address: str, client: Client, world: World
+) -> None:
+    await client.subscribe("subscription { clings }")
+    assert (await client.receive())["type"] == "next"
+    async with websocket(address) as other:
+        await other.start(ODD)
+        world.revoked.add(Caller("good"))
+        world.looked = asyncio.Semaphore(0)
+        for _ in range(3):
+            await asyncio.wait_for(world.looked.acquire(), 10)
+        world.revoked.add(Caller("odd"))
+        assert await other.closed() == (4498, "The key was revoked")
+    world.released.set()
+    assert await client.closed() == (4498, "The key was revoked")
+
+
 async def test_a_bug_while_the_token_is_checked_is_masked_and_logged(
     stranger: Client, caplog: pytest.LogCaptureFixture
 ) -> None:
