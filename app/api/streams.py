@@ -39,7 +39,9 @@ class EventStream(Response):
         stopping: asyncio.Event,
         send_timeout: timedelta,
     ) -> None:
-        super().__init__(headers={**headers, "X-Accel-Buffering": "no"})
+        # What lies between may neither gather the events nor compress them, which gathers them too.
+        cache = f"{headers.get('Cache-Control', 'no-store')}, no-transform"
+        super().__init__(headers={**headers, "Cache-Control": cache, "X-Accel-Buffering": "no"})
         del self.headers["content-length"]
         self._results = results
         self._admitted = admitted

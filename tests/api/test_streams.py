@@ -83,7 +83,7 @@ async def test_a_subscription_is_streamed_and_completes(client: httpx2.AsyncClie
 async def test_a_stream_is_a_subscription_by_get_too(client: httpx2.AsyncClient) -> None:
     answer = await client.get("/graphql", params={"query": "subscription { count(to: 1) }"})
     assert answer.headers["content-type"] == "text/event-stream; charset=utf-8"
-    assert answer.headers["cache-control"] == "no-store"
+    assert answer.headers["cache-control"] == "no-store, no-transform"
     assert answer.headers["x-accel-buffering"] == "no"
     assert answer.text == (
         ':\n\nevent: next\ndata: {"data":{"count":0}}\n\nevent: complete\ndata:\n\n'
