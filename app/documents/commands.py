@@ -3,9 +3,12 @@
 import re
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from functools import partial
 from uuid import UUID
 
+from sqlalchemy import insert
 from sqlmodel import col, select, update
+from sqlmodel import delete as delete_rows
 
 from app.accounts.caller import Caller
 from app.clock import now
@@ -22,6 +25,8 @@ from app.errors import (
     UploadMismatch,
 )
 
+AT_ONCE = 1000
+"""Rows that one statement names at most; PostgreSQL takes no more than 32,767 values."""
 MAX_TAGS = 100
 MAX_TAG_CHARS = 100
 MAX_FILENAME_CHARS = 255
@@ -98,7 +103,7 @@ async def give_up(work: Work, document_id: UUID, *, store: Store) -> None:
         .values(status=DocumentStatus.CANCELED, upload_expires_at=None)
     )
     if (await work.session.exec(statement)).rowcount:
-        await remove_file(work, document_id, store=store)
+        await remove_files(work, [document_id], store=store)
 
 
 async def find(work: Work, *, caller: Caller, document_id: UUID) -> Document:
@@ -133,19 +138,26 @@ async def tag(
     return document
 
 
-async def delete(work: Work, document: Document, *, store: Store) -> None:
-    """Delete a document and its bytes. No job may use it any more."""
-    await remove_file(work, document.id, store=store)
-    await work.session.delete(document)
-    await work.session.flush()
+async def delete(work: Work, ids: Sequence[UUID], *, store: Store) -> None:
+    """Delete documents and their bytes, however many. No job may use them any more."""
+    await remove_files(work, ids, store=store)
+    for place in range(0, len(ids), AT_ONCE):
+        block = delete_rows(Document).where(col(Document.id).in_(ids[place : place + AT_ONCE]))
+        await work.session.exec(block)
 
 
-async def remove_file(work: Work, key: UUID, *, store: Store) -> None:
+async def remove_files(work: Work, keys: Sequence[UUID], *, store: Store) -> None:
     """Have bytes removed once this transaction is committed, even where the process dies before."""
-    removal = await work.session.get(FileRemoval, key) or FileRemoval(key=key)
-    removal.due_at = now()
-    work.session.add(removal)
-    work.after_commit(lambda: store.delete(key))
+    due_at = now()
+    for place in range(0, len(keys), AT_ONCE):
+        block = keys[place : place + AT_ONCE]
+        expected = update(FileRemoval).where(col(FileRemoval.key).in_(block)).values(due_at=due_at)
+        there = set((await work.session.exec(expected.returning(col(FileRemoval.key)))).scalars())
+        rows = [{"key": key, "due_at": due_at} for key in block if key not in there]
+        if rows:
+            await work.session.exec(insert(FileRemoval), params=rows)
+    for key in keys:
+        work.after_commit(partial(store.delete, key))
 
 
 async def expired_uploads(session: ReadSession) -> Sequence[UUID]:

@@ -64,10 +64,7 @@ async def receive(
 async def discard(database: Database, store: Store, *document_ids: UUID) -> None:
     """Undo `receive`: the request that the files came with was refused."""
     async with transaction(database) as work:
-        for id in document_ids:
-            document = await work.session.get(Document, id)
-            if document is not None:
-                await commands.delete(work, document, store=store)
+        await commands.delete(work, document_ids, store=store)
 
 
 async def put(

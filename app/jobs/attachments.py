@@ -99,8 +99,7 @@ async def arrived(work: Work, keys: Sequence[UUID]) -> None:
 async def give_up(work: Work, keys: Collection[UUID], *, store: Store) -> None:
     """Have the bytes of these keys removed, as far as no attachment has come of them."""
     statement = select(FileRemoval.key).where(col(FileRemoval.key).in_(keys)).with_for_update()
-    for key in (await work.session.exec(statement)).all():
-        await documents.remove_file(work, key, store=store)
+    await documents.remove_files(work, (await work.session.exec(statement)).all(), store=store)
 
 
 async def remove(work: Work, *, job_id: UUID, store: Store) -> int:
@@ -119,11 +118,9 @@ async def _remove(work: Work, which: Any, *, store: Store) -> int:  # noqa: ANN4
     statement = select(Attachment.id, Attachment.size).where(
         which, col(Attachment.type).in_(STORED)
     )
-    freed = 0
-    for id, size in (await work.session.exec(statement)).all():
-        freed += size
-        await documents.remove_file(work, id, store=store)
-    return freed
+    found = (await work.session.exec(statement)).all()
+    await documents.remove_files(work, [id for id, _ in found], store=store)
+    return sum(size for _, size in found)
 
 
 async def by_ids(

@@ -1,6 +1,6 @@
 """Conditional jobs: rules on the result of another job, and the jobs that run where they hold."""
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import partial
@@ -119,14 +119,7 @@ def check_jobs(rules: Sequence[Rule]) -> None:
             errors.append(FieldError(loc, "A rule needs at least one job.", "missing"))
         before: JobRequest | None = None
         for number, job in enumerate(rule.jobs):
-            if not job.documents and job.input_tag is None:
-                spot = (*loc, str(number), "documentIds")
-                if before is None:
-                    message = "The first job of a rule needs documents, or an inputTag."
-                    errors.append(FieldError(spot, message, "missing"))
-                elif not produces_documents(type_of(before.task)):
-                    message = f"A {type_of(before.task)} job produces no documents; name some."
-                    errors.append(FieldError(spot, message, "missing"))
+            errors += _faults_of_documents(job, before, (*loc, str(number), "documentIds"))
             before = job
     jobs = [job for rule in rules for job in rule.jobs]
     if len(jobs) > MAX_JOBS:
@@ -137,6 +130,26 @@ def check_jobs(rules: Sequence[Rule]) -> None:
         errors.append(FieldError(("rules",), message, "too_long"))
     if errors:
         raise InvalidInput(*errors)
+
+
+def _faults_of_documents(
+    job: JobRequest, before: JobRequest | None, loc: tuple[str, ...]
+) -> Iterator[FieldError]:
+    """Tell what is wrong with the documents of a job that comes after another one of its rule."""
+    seen: set[UUID] = set()
+    for place, given in enumerate(job.documents):
+        if given.id in seen:
+            message = "A document stands in the list twice."
+            yield FieldError((*loc, str(place)), message, "repeated")
+        seen.add(given.id)
+    if seen or job.input_tag is not None:
+        return
+    if before is None:
+        message = "The first job of a rule needs documents, or an inputTag."
+        yield FieldError(loc, message, "missing")
+    elif not produces_documents(type_of(before.task)):
+        message = f"A {type_of(before.task)} job produces no documents; name some."
+        yield FieldError(loc, message, "missing")
 
 
 async def create(work: Work, bell: Doorbell, *, caller: Caller, request: ConditionalRequest) -> Job:

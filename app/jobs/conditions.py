@@ -119,11 +119,10 @@ def _of_list(
 
 def _check_size(conditions: Any, loc: Loc) -> None:  # noqa: ANN401 - any JSON value
     """Refuse what is too large, too deep or cannot be kept, at the first spot that is."""
-    values = chars = 0
+    values, chars = 1, 0
     pending: list[tuple[Any, Loc]] = [(conditions, loc)]
     while pending:
         value, spot = pending.pop()
-        values += 1
         if isinstance(value, str):
             chars += _checked(value, spot)
         elif isinstance(value, int | float):

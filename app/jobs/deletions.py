@@ -84,7 +84,7 @@ async def delete_document(work: Work, *, caller: Caller, document_id: UUID, stor
     job_ids = (await work.session.exec(gone.returning(col(JobDocument.job_id)))).scalars().all()
     for rows in (Segment, RuleDocument):
         await work.session.exec(delete_rows(rows).where(col(rows.document_id) == document_id))
-    await documents.delete(work, document, store=store)
+    await documents.delete(work, [document_id], store=store)
     for place in range(0, len(job_ids), events.AT_ONCE):
         await log.measure_again(work, job_ids[place : place + events.AT_ONCE])
 
@@ -105,10 +105,10 @@ async def _remove(
         await events.last(work, bell, each)
         await work.session.delete(each)
     await work.session.flush()
-    for document in doomed:
-        gone.document_ids.append(document.id)
-        gone.freed_bytes += document.size or await store.received(document.id)
-        await documents.delete(work, document, store=store)
+    for id, size in doomed.items():
+        gone.freed_bytes += size or await store.received(id)
+    gone.document_ids += doomed
+    await documents.delete(work, gone.document_ids, store=store)
     return gone
 
 
@@ -124,21 +124,20 @@ async def _hold_uploads(work: Work, job_id: UUID) -> None:
     await work.session.exec(coming.order_by(col(Document.id)).with_for_update())
 
 
-async def _documents_of(work: Work, job_ids: Sequence[UUID]) -> Sequence[Document]:
-    """Return the documents that came with jobs or from them, and that no other job uses."""
+async def _documents_of(work: Work, job_ids: Sequence[UUID]) -> dict[UUID, int | None]:
+    """Return what came with jobs or from them, and no other job uses: documents and their sizes."""
     owned = select(JobDocument.document_id).where(
         col(JobDocument.job_id).in_(job_ids), col(JobDocument.owned)
     )
-    candidates = select(Document).where(
-        col(Document.id).in_(owned) | col(Document.produced_by_id).in_(job_ids)
-    )
+    theirs = col(Document.id).in_(owned) | col(Document.produced_by_id).in_(job_ids)
+    candidates = select(Document.id, Document.size).where(theirs).order_by(col(Document.id))
     # Locked first, then looked at: a job that is being created holds them until it is there.
-    found = (await work.session.exec(candidates.order_by(col(Document.id)).with_for_update())).all()
+    found = (await work.session.exec(candidates.with_for_update())).all()
     used: set[UUID] = set()
     for use in (JobDocument, RuleDocument):
         elsewhere = select(use.document_id).where(
-            col(use.document_id).in_([document.id for document in found]),
+            col(use.document_id).in_(select(Document.id).where(theirs)),
             col(use.job_id).not_in(job_ids),
         )
         used |= set(await work.session.exec(elsewhere))
-    return [document for document in found if document.id not in used]
+    return {id: size for id, size in found if id not in used}

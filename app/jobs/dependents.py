@@ -51,8 +51,7 @@ async def found(work: Work, job_id: UUID) -> Job | None:
 
 async def supply_first(work: Work, bell: Doorbell, child: Job, *, before_id: UUID) -> None:
     """Give the first job of a rule the documents that carry its tag, or fail it."""
-    before = await work.session.get(Job, before_id)
-    name = str(before_id) if before is None else _name(before)
+    name = await _name_of(work, before_id)
     await ended(work, bell, *await _hand_on(work, bell, name, [child]))
 
 
@@ -154,7 +153,8 @@ async def _hand_on(work: Work, bell: Doorbell, name: str, jobs: Sequence[Job]) -
         ids = [job.id for job in wanting]
         documents = await supply(work, demand)
         if not 0 < len(documents) <= MAX_DOCUMENTS:
-            reason = _no_supply(name, demand, len(documents))
+            source = name if demand.tag is None else await _name_of(work, demand.origin_id)
+            reason = _no_supply(source, demand, len(documents))
             failed += await _fail(work, bell, dict.fromkeys(ids, reason))
             continue
         await give(work, ids, documents)
@@ -296,6 +296,11 @@ def _no_supply(name: str, demand: Demand, count: int) -> str:
 
 def _why(name: str, end: str) -> str:
     return f"{name}, which this job was to come after, {end}."
+
+
+async def _name_of(work: Work, job_id: UUID) -> str:
+    job = await work.session.get(Job, job_id)
+    return str(job_id) if job is None else _name(job)
 
 
 def _name(job: Job) -> str:

@@ -80,16 +80,13 @@ async def remove_documents(work: Work, *, store: Store) -> int:
 
     Several workers may do this at once: what one of them holds the others leave.
     """
-    expired = select(Document).where(col(Document.expires_at) < now(), ~_in_use())
+    expired = select(Document.id).where(col(Document.expires_at) < now(), ~_in_use())
     locked = expired.order_by(col(Document.expires_at)).limit(AT_ONCE)
-    found = (await work.session.exec(locked.with_for_update(skip_locked=True))).all()
+    ids = (await work.session.exec(locked.with_for_update(skip_locked=True))).all()
     # Asked again under the lock: a job may have been made on one of them just before.
-    ids = [document.id for document in found]
     free = select(Document.id).where(col(Document.id).in_(ids), ~_in_use())
-    unused = set((await work.session.exec(free)).all())
-    for document in found:
-        if document.id in unused:
-            await documents.delete(work, document, store=store)
+    unused = (await work.session.exec(free)).all()
+    await documents.delete(work, unused, store=store)
     return len(unused)
 
 

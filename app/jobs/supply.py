@@ -56,11 +56,13 @@ async def supply(work: Work, demand: Demand) -> list[Document]:
     here, and its pages are chosen when it is worked on.
     """
     if demand.tag is None:
-        made = col(Document.produced_by_id).in_(_family(demand.before_id))
-        order = await _positions(work, demand.before_id)
+        family = _family(demand.before_id)
+        made = col(Document.produced_by_id).in_(family)
     else:
-        order = await _positions(work, demand.origin_id)
-        made = col(Document.original_id).in_(list(order))
+        family = _family(demand.origin_id)
+        theirs = select(JobDocument.document_id).where(col(JobDocument.job_id).in_(family))
+        made = col(Document.original_id).in_(theirs)
+    order = await _positions(work, family)
     statement = (
         select(Document)
         .where(made, col(Document.status) == DocumentStatus.PROCESSED)
@@ -105,11 +107,11 @@ def _family(job_id: UUID) -> Sequence[UUID]:
     return children.union(select(Job.id).where(Job.id == job_id))  # type: ignore[return-value]
 
 
-async def _positions(work: Work, job_id: UUID) -> dict[UUID | None, int]:
-    """Return the documents of a job, or of its children, with their places."""
+async def _positions(work: Work, family: Sequence[UUID]) -> dict[UUID | None, int]:
+    """Return the documents of a job and its children, with their places."""
     statement = (
         select(JobDocument.document_id)
-        .where(col(JobDocument.job_id).in_(_family(job_id)))
+        .where(col(JobDocument.job_id).in_(family))
         .order_by(col(JobDocument.job_id), col(JobDocument.position))
     )
     found = dict.fromkeys(await work.session.exec(statement))

@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import pytest
 from service import CANCEL, CREATE_JOB, DELETE, RETRY, Service
@@ -215,6 +215,20 @@ async def test_children_go_with_their_conditional_job(paced: Service, way: str) 
     assert (await paced.job(after))["error"]["code"] == "DEPENDENCY"
 
 
+async def test_a_job_that_finds_no_document_with_its_tag_names_the_job_it_looked_at(
+    paced: Service,
+) -> None:
+    document = await paced.upload("page Hello")
+    first = await paced.create("page One")
+    tagged = {"task": SEGMENT, "inputTag": "no such"}
+    id = await conditional(paced, first, rule("r", {}, job(document), tagged))
+    await paced.work()
+    (_, last) = (await read(paced, id))["children"]["nodes"]
+    found = await paced.job(last["id"])
+    message = f"No document made of those of 'SEGMENT 1' ({first}) has the tag 'no such'."
+    assert (found["status"], found["error"]["message"]) == ("FAILED", message)
+
+
 async def test_diamonds_of_conditional_jobs_end(paced: Service) -> None:
     document = await paced.upload("page Hello")
     first = await paced.create("page One")
@@ -267,6 +281,12 @@ async def test_what_cannot_work_is_refused_with_the_path_to_it(paced: Service) -
         ([rule("a", {})], "rules.0.jobs", "missing"),
         ([rule("a", {}, job())], "rules.0.jobs.0.documentIds", "missing"),
         ([rule("a", {}, whole, job())], "rules.0.jobs.1.documentIds", "missing"),
+        ([rule("a", {}, job(document, document))], "rules.0.jobs.0.documentIds.1", "repeated"),
+        (
+            [rule("a", {}, *(job(*(str(uuid4()) for _ in range(1000))) for _ in range(11)))],
+            "rules",
+            "too_long",
+        ),
         (
             [rule("a", {}, whole, job(document, pageSlice="1-2"))],
             "rules.0.jobs.1.pageSlice",

@@ -164,7 +164,7 @@ async def test_a_file_is_discarded_even_where_the_process_dies(world: World) -> 
     async with world.database.writer() as session, session.begin():
         # A process that dies between the commit and what follows it makes no calls.
         work = Work(WriteSession(ReadSession(session)))
-        await commands.delete(work, await session.get_one(Document, id), store=world.store)
+        await commands.delete(work, [id], store=world.store)
     assert list(world.store.keys()) == [id]
     async with reading(world.database) as reader:
         assert (await reader.exec(select(FileRemoval.key))).all() == [id]

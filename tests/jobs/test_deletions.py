@@ -16,11 +16,13 @@ from service import (
     Service,
     local_store,
 )
+from sqlalchemy import event
+from sqlalchemy.engine import Engine
 from sqlmodel import SQLModel, col, select, update
 from world import World
 
 from app.db.work import reading, transaction
-from app.documents.models import Document
+from app.documents.models import Document, FileRemoval
 from app.jobs import deletions
 from app.jobs.models import Job, JobDocument, JobEvent
 from app.jobs.states import JobStatus
@@ -110,6 +112,29 @@ async def test_what_another_job_uses_stays_and_what_the_job_made_goes(world: Wor
     assert set(gone.document_ids) == {own, made}
     async with reading(world.database) as session:
         assert set(await session.exec(select(Document.id))) == {shared, given, used}
+
+
+async def test_many_documents_take_as_many_statements_as_few(world: World) -> None:
+    counts, statements = [], []
+
+    def note(_connection: Any, _cursor: Any, statement: str, *_more: Any) -> None:  # noqa: ANN401
+        statements.append(statement)
+
+    for many in (2, 40):
+        made = [await world.document() for _ in range(many)]
+        id = await world.create(*made, owned=True)
+        event.listen(Engine, "before_cursor_execute", note)
+        try:
+            gone = await delete(world, id)
+        finally:
+            event.remove(Engine, "before_cursor_execute", note)
+        assert gone.document_ids == made
+        counts.append(len(statements))
+        statements.clear()
+    assert counts[0] == counts[1]
+    async with reading(world.database) as session:
+        assert (await session.exec(select(Document.id))).all() == []
+        assert len((await session.exec(select(FileRemoval.key))).all()) == 42
 
 
 async def test_watchers_of_a_running_job_are_told_and_their_stream_ends(paced: Service) -> None:

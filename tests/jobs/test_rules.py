@@ -165,6 +165,11 @@ def test_what_is_no_condition_is_refused_with_the_path_to_it(
     ]
 
 
+def test_a_value_counts_once_towards_what_a_rule_may_hold() -> None:
+    half = list(range(MAX_VALUES // 2 - 4))
+    assert holds({"a": {"$in": half}, "b": {"$nin": half}}, {"a": 1, "b": -1})
+
+
 def test_every_bad_spot_is_named_at_once() -> None:
     with pytest.raises(InvalidInput) as refused:
         parse({"a": {"$foo": 1}, "b": 2, "c": {"$in": 3}})
