@@ -1,18 +1,29 @@
 """What five job APIs do, done here: one test for each row of the README's table."""
 
 import re
-from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any
 
+import porting_documents  # noqa: F401 - it registers what it shows
 import pytest
+from porting import (
+    HELVIA,
+    LEIA,
+    PDF_TOOLS,
+    PORTS,
+    REAL,
+    REKO,
+    SEGMENT,
+    SYNTHO,
+    Port,
+    Row,
+    done,
+    port,
+)
 from service import (
     ADD_DATA,
     CANCEL,
     CREATE_JOB,
     DELETE,
-    DOCUMENT,
-    SEGMENTS,
     START,
     Service,
 )
@@ -20,30 +31,6 @@ from service import (
 pytestmark = pytest.mark.anyio
 
 README = Path(__file__).parent.parent.parent / "README.md"
-HELVIA, LEIA = "Helvia Document Segmenter", "LEIA"
-PDF_TOOLS, REKO, SYNTHO = "PDF Tools Conversion Service", "RekoSearch", "Syntho"
-SEGMENT: dict[str, Any] = {"segment": {}}
-
-Row = tuple[str, str]
-Port = Callable[[Service], Awaitable[None]]
-PORTS: dict[Row, Port] = {}
-
-
-def port(*rows: Row) -> Callable[[Port], Port]:
-    """Say which rows of the table a function shows."""
-
-    def register(show: Port) -> Port:
-        PORTS.update(dict.fromkeys(rows, show))
-        return show
-
-    return register
-
-
-async def done(service: Service, *texts: str, **more: Any) -> str:  # noqa: ANN401 - fields of the input
-    """Create a job and have it done."""
-    id = await service.create(*(texts or ("page One",)), **more)
-    await service.work()
-    return id
 
 
 @port((HELVIA, "POST /jobs"))
@@ -117,19 +104,6 @@ async def delete_a_job(service: Service) -> None:
     assert (await service.ask(DELETE, id=running))["canceledFirst"] is True
 
 
-@port((HELVIA, "GET /documents/{documentid}/segments"))
-async def segments_of_a_document(service: Service) -> None:
-    id = await done(service, "page One\npage Two", "page Other")
-    job = await service.job(id)
-    query = """query($id: ID!, $document: ID) { job(id: $id) { result { ... on SegmentResult {
-      segments(documentId: $document) { nodes { body page lang ordinal status } } } } } }"""
-    document = job["documents"]["nodes"][0]["document"]["id"]
-    found = (await service.ask(query, id=id, document=document))["result"]["segments"]["nodes"]
-    assert [(each["ordinal"], each["body"]) for each in found] == [(1, "One"), (2, "Two")]
-    async with service.subscribe(SEGMENTS, id=id) as stream:
-        assert [each["node"]["body"] async for each in stream] == ["One", "Two", "Other"]
-
-
 @port((LEIA, "GET /job"))
 async def find_jobs(service: Service) -> None:
     ids = [await service.create("page One", name=name) for name in ("b", "a", "c")]
@@ -190,17 +164,6 @@ async def run_on_a_condition(service: Service) -> None:
     assert (job["status"], job["outcome"]) == ("COMPLETED", "SUCCESS")
     ((rule, results),) = job["resultJson"].items()
     assert (rule, len(results), results[0]["result"]["segmentCount"]) == ("some", 1, 1)
-
-
-@port((LEIA, "POST /document/{ids}/transform/{type}"))
-async def transform(service: Service) -> None:
-    task = {"transform": {"output": "TEXT"}}
-    id = await done(service, "Some text.", task=task)
-    query = """query($id: ID!) { job(id: $id) { status result { ... on TransformResult {
-      documents { nodes { filename mimeType } } } } } }"""
-    job = await service.ask(query, id=id)
-    assert job["status"] == "COMPLETED"
-    assert [each["mimeType"] for each in job["result"]["documents"]["nodes"]] == ["text/plain"]
 
 
 @port((LEIA, "POST /job/{job_id}/start"), (PDF_TOOLS, "startJob"))
@@ -332,14 +295,6 @@ async def light_list(service: Service) -> None:
     assert (await service.ask(query, token=service.other_token))["nodes"] == []
 
 
-@port((REKO, "GET /jobs/get-object-url"))
-async def link_to_a_file(service: Service) -> None:
-    id = await service.upload("page One")
-    link = (await service.ask(DOCUMENT, id=id))["url"]
-    assert (await service.http.get(link)).content == b"page One"
-    assert await service.ask(DOCUMENT, token=service.other_token, id=id) is None
-
-
 @port((SYNTHO, "GET /jobs/{engine_id}/latest/"))
 async def latest_job(service: Service) -> None:
     query = "query($type: JobType!) { latestJob(type: $type) { id } }"
@@ -394,5 +349,4 @@ SHOWN = list(dict.fromkeys(PORTS.values()))
 
 @pytest.mark.parametrize("show", SHOWN, ids=lambda show: show.__name__)
 async def test_it_can_be_done_here(paced: Service, service: Service, show: Port) -> None:
-    # Real processors where documents are produced, told ones where a failure is.
-    await show(service if show is transform else paced)
+    await show(service if show in REAL else paced)
