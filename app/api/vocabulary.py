@@ -63,9 +63,14 @@ def whole_number(value: object) -> int:
     return value
 
 
-def _read_time(value: str) -> datetime:
-    moment = datetime.fromisoformat(value)
-    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+def _read_time(value: object) -> datetime:
+    try:
+        moment = datetime.fromisoformat(value) if isinstance(value, str) else None
+        if moment is not None:
+            return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    except (ValueError, OverflowError):
+        pass
+    raise ValueError("a time is written as 2026-01-31T12:00:00Z, in the years 1 to 9999")
 
 
 DATE_TIME = strawberry.scalar(

@@ -262,3 +262,22 @@ async def test_a_list_that_is_asked_for_wrongly_names_the_values(service: Servic
             "code": "INVALID_INPUT",
             "errors": [{"loc": loc, "msg": msg, "type": type}],
         }
+
+
+async def test_a_time_is_read_with_any_zone_and_explained_where_it_is_none(
+    service: Service,
+) -> None:
+    await service.create("Some text.")
+    for written, found in (
+        ("2026-01-01T00:00:00", [1]),
+        ("2026-01-01", [1]),
+        ("0001-01-01T00:00:00Z", [1]),
+        ("9999-12-31T23:59:59.999999+00:00", []),
+        ("9999-12-31T23:59:59-00:00", []),
+    ):
+        assert numbers(await service.ask(JOBS, filter={"createdAfter": written})) == found, written
+    for wrong in ("yesterday", "2026-13-01", "", 5, "0001-01-01T00:00:00+14:00"):
+        (error,) = (await service.post(JOBS, {"filter": {"createdAfter": wrong}}))["errors"]
+        assert error["extensions"]["code"] == "BAD_USER_INPUT"
+        assert "a time is written as 2026-01-31T12:00:00Z" in error["message"]
+        assert "isoformat" not in error["message"]

@@ -26,6 +26,7 @@ pytestmark = pytest.mark.anyio
 
 S, F, UP, DOWN = JobStatus, JobOrderField, SortDirection.ASC, SortDirection.DESC
 BEGUN = datetime(2026, 1, 1, tzinfo=UTC)
+FIRST_MOMENT, LAST_MOMENT = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
 NAMES = ["zebra", "Zebra", "äpfel", "Äpfel", "apple", "_under", "ZZ top", "zz-top", "Ω", "😀", ""]
 
 
@@ -325,6 +326,7 @@ async def test_each_filter_finds_what_it_says(world: World) -> None:
         (JobFilter(created_after=BEGUN), [plain]),
         (JobFilter(created_after=soon, created_before=later), [full]),
         (JobFilter(created_before=BEGUN), []),
+        (JobFilter(created_after=FIRST_MOMENT, created_before=LAST_MOMENT), both),
         (JobFilter(name="straße", statuses=[S.COMPLETED], group_id="g"), [full]),
         (JobFilter(name="straße", statuses=[S.PENDING]), []),
     ):
