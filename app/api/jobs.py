@@ -125,6 +125,18 @@ class Job(Node):
     settings: JSON = strawberry.field(
         description="The options as resolved, defaults included, by their names in the schema."
     )
+    page_slice: str | None = strawberry.field(
+        description="The pages it works on, as given; null for all."
+    )
+    input_tag: str | None = strawberry.field(description="The tag of its documents, where given.")
+    output_tags: list[str] = strawberry.field(description="Tags for what it produces.")
+    timeout_seconds: int = strawberry.field(description="Its longest run, in seconds.")
+    queue_timeout_seconds: int | None = strawberry.field(
+        description="Its longest wait for its first worker, in seconds; null for any."
+    )
+    ttl_seconds: int = strawberry.field(
+        description="How long it is kept once it has ended, in seconds."
+    )
     result_json: JSON | None = strawberry.field(
         description="The result as one JSON value: counts and ids, no bodies; null until it ends."
     )
@@ -166,6 +178,12 @@ class Job(Node):
             profile=row.profile,
             options=options_of(row.options),
             settings=JSON(_settings(row)),
+            page_slice=row.page_slice,
+            input_tag=row.input_tag,
+            output_tags=row.output_tags,
+            timeout_seconds=row.timeout_seconds,
+            queue_timeout_seconds=row.queue_timeout_seconds,
+            ttl_seconds=row.ttl_seconds,
             result_json=None if row.result is None else JSON(row.result),
             submitter_ip=row.submitter_ip,
             total_size=BigInt(row.total_size),

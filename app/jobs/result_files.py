@@ -169,6 +169,7 @@ def _full_head(rows: Rows) -> Json:
             "type": job.type.value,
             "workflow": job.workflow,
             "profile": job.profile,
+            "pageSlice": job.page_slice,
         },
         "settings": shown(task_of(job.type, job.settings)),
         "options": _options([*entry.options, *job.options]),

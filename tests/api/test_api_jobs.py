@@ -129,9 +129,14 @@ async def test_what_takes_exactly_one_field_says_so(service: Service, wrong: obj
 async def test_what_is_given_is_kept(paced: Service) -> None:
     document = await paced.upload("page One")
     task = {"segment": {"docType": "novel", "maxSize": 100, "maxTags": 20}}
+    limits = {"timeoutSeconds": 7, "queueTimeoutSeconds": 8, "ttlSeconds": 60}
+    pages = {"pageSlice": "0:", "outputTags": ["a", "b"]}
     id = await paced.create_on(
-        document, task=task, name="Näme", groupId="g 1", priority="HIGH", timeoutSeconds=7
+        document, task=task, name="Näme", groupId="g 1", priority="HIGH", **limits, **pages
     )
+    query = """query($id: ID!) { job(id: $id) {
+      timeoutSeconds queueTimeoutSeconds ttlSeconds pageSlice outputTags inputTag } }"""
+    assert (await paced.ask(query, id=id)) == {**limits, **pages, "inputTag": None}
     job = await paced.job(id)
     assert (job["name"], job["groupId"], job["priority"]) == ("Näme", "g 1", "HIGH")
     assert job["settings"] == {

@@ -39,7 +39,7 @@ async def content(service: Service, file: dict[str, Any]) -> Any:  # noqa: ANN40
 
 
 async def test_the_result_of_a_document_holds_everything(paced: Service) -> None:
-    id = await paced.create("page One\npage An odd one", name="Näme", groupId="g")
+    id = await paced.create("page One\npage An odd one", name="Näme", groupId="g", pageSlice="0:")
     await paced.work()
     job = await paced.ask(FILES, id=id)
     (entry,) = job["documents"]["nodes"]
@@ -57,6 +57,7 @@ async def test_the_result_of_a_document_holds_everything(paced: Service) -> None
             "type": "SEGMENT",
             "workflow": None,
             "profile": None,
+            "pageSlice": "0:",
         },
         "settings": (await paced.job(id))["settings"],
         "options": [],
