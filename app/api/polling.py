@@ -5,9 +5,10 @@ from collections.abc import Sequence
 import strawberry
 
 from app.api.context import Context
+from app.api.filters import JobFilter
 from app.api.jobs import Job
-from app.api.pages import NOBODY, id_or_none
-from app.api.vocabulary import JobStatus, JobType
+from app.api.pages import id_or_none
+from app.api.vocabulary import JobStatus
 from app.errors import FieldError, InvalidInput
 from app.jobs import queries
 
@@ -47,9 +48,9 @@ async def job_statuses(context: Context, ids: Sequence[strawberry.ID]) -> list[J
     return entries
 
 
-async def latest_job(context: Context, type: JobType, document_id: str | None) -> Job | None:
-    """Return the newest job of a type, of a document where one is named; None: there is none."""
-    document = None if document_id is None else id_or_none(document_id) or NOBODY
+async def latest_job(context: Context, given: JobFilter) -> Job | None:
+    """Return the newest of some jobs; None: there is none."""
+    where = JobFilter.of(given)
     async with context.reading() as session:
-        row = await queries.latest(session, caller=context.caller, type=type, document_id=document)
+        row = await queries.newest(session, caller=context.caller, where=where)
     return None if row is None else Job.from_row(row)

@@ -106,13 +106,18 @@ class Query:
         return await job_statuses(info.context, ids)
 
     @strawberry.field(
-        description="The newest job of a type, of a document where one is named; null where there "
-        "is none."
+        description="The newest job of a type: of a document where one is named, in a group where "
+        "one is; null where there is none."
     )
     async def latest_job(
-        self, info: Info, type: JobType, document_id: strawberry.ID | None = None
+        self,
+        info: Info,
+        type: JobType,
+        document_id: strawberry.ID | None = None,
+        group_id: str | None = None,
     ) -> Job | None:
-        return await latest_job(info.context, type, document_id)
+        where = JobFilter(types=[type], document_id=document_id, group_id=group_id)
+        return await latest_job(info.context, where)
 
     @strawberry.field(description="A document by its id; null where there is none.")
     async def document(self, info: Info, id: strawberry.ID) -> Document | None:

@@ -107,11 +107,8 @@ async def count_using(session: ReadSession, document_ids: Sequence[UUID]) -> dic
     return await counts_of(session, document_ids, parent=col(JobDocument.document_id))
 
 
-async def latest(
-    session: ReadSession, *, caller: Caller, type: JobType, document_id: UUID | None
-) -> Job | None:
-    """Return the newest job of a type, of a document where one is named; None: there is none."""
-    where = JobFilter(types=(type,), document_id=document_id)
+async def newest(session: ReadSession, *, caller: Caller, where: JobFilter) -> Job | None:
+    """Return the newest of some jobs; None: there is none."""
     page = await listing(session, caller=caller, where=where, request=PageRequest(1))
     return page.rows[0].row if page.rows else None
 

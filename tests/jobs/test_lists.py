@@ -380,7 +380,6 @@ async def test_the_newest_job_of_a_type_is_the_latest(world: World) -> None:
         (stranger, document, None),
     ):
         async with reading(world.database) as session:
-            job = await queries.latest(
-                session, caller=caller, type=JobType.SEGMENT, document_id=document_id
-            )
+            where = JobFilter(types=[JobType.SEGMENT], document_id=document_id)
+            job = await queries.newest(session, caller=caller, where=where)
         assert (job and job.id) == expected

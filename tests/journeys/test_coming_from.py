@@ -297,10 +297,15 @@ async def light_list(service: Service) -> None:
 
 @port((SYNTHO, "GET /jobs/{engine_id}/latest/"))
 async def latest_job(service: Service) -> None:
-    query = "query($type: JobType!) { latestJob(type: $type) { id } }"
+    query = """query($type: JobType!, $engine: String) {
+      latestJob(type: $type, groupId: $engine) { id } }"""
     assert await service.ask(query, type="SEGMENT") is None
-    ids = [await service.create("page One") for _ in range(2)]
-    assert await service.ask(query, type="SEGMENT") == {"id": ids[-1]}
+    engines = ("one", "one", "two")
+    ids = [await service.create("page One", groupId=engine) for engine in engines]
+    for engine, newest in (("one", ids[1]), ("two", ids[2]), (None, ids[2])):
+        assert await service.ask(query, type="SEGMENT", engine=engine) == {"id": newest}
+    assert await service.ask(query, type="SEGMENT", engine="three") is None
+    assert await service.ask(query, type="SEGMENT", engine="\0") is None
 
 
 @port((SYNTHO, "GET /jobs/{engine_id}/list/"))
