@@ -9,7 +9,7 @@ running jobs. When an application was last served is a row of its own, since who
 holds the row of the application.
 """
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import Any
 from uuid import UUID
@@ -27,6 +27,8 @@ from app.jobs.types import JobPriority
 
 AGEING = timedelta(minutes=10)
 FIRSTS = 8
+EARLIEST, LATEST = datetime(1970, 1, 1, tzinfo=UTC), datetime(9000, 1, 1, tzinfo=UTC)
+"""No job was queued before or after."""
 CLAIM_LOCK = 0x636C6169  # "clai": any number, as long as nobody else in this database uses it
 
 
@@ -76,6 +78,34 @@ def rank(priority: Any, queued_at: Any) -> Any:  # noqa: ANN401 - expressions
         (normal | once, int(JobPriority.NORMAL)),
         else_=int(JobPriority.LOW),
     )
+
+
+def spans() -> Any:  # noqa: ANN401 - a subquery
+    """Return what `rank` says as spans of time: `priority`, `rank`, queued `after` and `until`.
+
+    So `ix_job_turn` can be asked for the jobs of a rank, without a look at all the others.
+    """
+    first, last = (literal(each, UTCDateTime()) for each in (EARLIEST, LATEST))
+    low, normal, high = map(int, JobPriority)
+    each = (
+        (high, high, first, last),
+        (normal, high, first, _at("once")),
+        (normal, normal, _at("once"), last),
+        (low, high, first, _at("twice")),
+        (low, normal, _at("twice"), _at("once")),
+        (low, low, _at("once"), last),
+    )
+    return union_all(
+        *(
+            select(
+                literal(priority).label("priority"),
+                literal(rank).label("rank"),
+                after.label("after"),
+                until.label("until"),
+            )
+            for priority, rank, after, until in each
+        )
+    ).subquery()
 
 
 def standings() -> Any:  # noqa: ANN401 - a subquery

@@ -3,12 +3,15 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from typing import Any
 from uuid import UUID
 
+from sqlalchemy import Integer, bindparam
 from sqlalchemy.orm import aliased
 from sqlmodel import col, func, literal, select
 
+from app.accounts.models import Application
 from app.db.work import ReadSession
 from app.jobs import turns
 from app.jobs.models import Job
@@ -37,12 +40,17 @@ class _Line:
     running: int
     limit: int | None
     served_at: datetime
-    oldest: datetime
+    oldest: datetime = turns.LATEST
     waiting: dict[int, int] = field(default_factory=dict)
 
     @property
     def stopped(self) -> bool:
         return self.limit is not None and self.running >= self.limit
+
+    def add(self, rank: int, jobs: int, oldest: datetime) -> None:
+        """Count jobs of a rank."""
+        self.waiting[rank] = self.waiting.get(rank, 0) + jobs
+        self.oldest = min(self.oldest, oldest)
 
     def level(self, rank: int) -> int:
         """Return how many of it run when the first job of this rank has its turn."""
@@ -64,8 +72,11 @@ async def waits(
     queued = [job for job in jobs if found[job.id] is None]
     if not queued:
         return found
-    lines = await _lines(session, at)
     older = await _older(session, [job.id for job in queued], at)
+    lines = await _lines(session)
+    near = [_rank(job, at) for job in queued if older.get(job.id, 0) < LAST_POSITION]
+    if near:
+        await _count(session, lines, at, lowest=min(near))
     for job in queued:
         found[job.id] = _queued(job, lines, older.get(job.id, 0), at)
     return found
@@ -87,16 +98,16 @@ def _reason(job: Job, moment: datetime) -> Waiting | None:
 
 
 def _queued(job: Job, lines: dict[UUID, _Line], older: int, at: dict[str, datetime]) -> Waiting:
-    line = lines.get(job.application_id)
-    if line is None:
-        return Waiting(WaitKind.QUEUE, "It waits for a worker.")  # taken up since it was read
+    line = lines[job.application_id]
     if line.stopped:
         detail = f"{line.running} jobs of its application run, which is the limit."
         return Waiting(WaitKind.QUOTA, detail)
-    rank = _rank(job, at)
-    position = _position(line, list(lines.values()), rank, older)
-    known = older < LAST_POSITION and position <= LAST_POSITION
-    return Waiting(WaitKind.QUEUE, "It waits for a worker.", position if known else None)
+    position = None
+    if older < LAST_POSITION:
+        position = _position(line, list(lines.values()), _rank(job, at), older)
+    if position is not None and position > LAST_POSITION:
+        position = None
+    return Waiting(WaitKind.QUEUE, "It waits for a worker.", position)
 
 
 def _position(own: _Line, lines: list[_Line], rank: int, older: int) -> int:
@@ -122,62 +133,84 @@ def _turn(line: _Line, rank: int) -> tuple[Any, ...]:
     return (-line.level(rank), line.before(rank) > 0, line.served_at, line.oldest)
 
 
-async def _lines(session: ReadSession, at: dict[str, datetime]) -> dict[UUID, _Line]:
-    rank = turns.rank(col(Job.priority), col(Job.queued_at)).label("rank")
-    counted = (
-        select(
-            col(Job.application_id).label("id"),
-            rank,
-            func.count().label("jobs"),
-            func.min(col(Job.queued_at)).label("oldest"),
-        )
-        .where(*turns.ready())
-        .group_by(col(Job.application_id), rank)
-        .subquery()
-    )
-    standing = turns.standings()
-    statement: Any = select(
-        standing, counted.c.rank, counted.c.jobs.label("waiting"), counted.c.oldest
-    )
-    lines: dict[UUID, _Line] = {}
-    statement = statement.join(counted, counted.c.id == standing.c.id)
+async def _lines(session: ReadSession) -> dict[UUID, _Line]:
+    """Return the line of each application, not counted yet."""
     never = datetime.min.replace(tzinfo=UTC)
-    for row in await session.exec(statement, params=at):
-        line = lines.setdefault(
-            row.id, _Line(row.jobs, row.limit, row.served_at or never, row.oldest)
-        )
-        line.oldest = min(line.oldest, row.oldest)
-        line.waiting[row.rank] = row.waiting
-    return lines
+    statement: Any = select(*turns.standings().c)
+    return {
+        row.id: _Line(row.jobs, row.limit, row.served_at or never)
+        for row in await session.exec(statement)
+    }
+
+
+async def _count(
+    session: ReadSession, lines: dict[UUID, _Line], at: dict[str, datetime], *, lowest: int
+) -> None:
+    """Count the jobs of each line, of each rank from `lowest` on, to just beyond LAST_POSITION."""
+    counted = await session.exec(_counting(LAST_POSITION + 1), params={**at, "lowest": lowest})
+    for id, rank, waiting, oldest in counted:
+        if waiting:
+            lines[id].add(rank, waiting, oldest)
+
+
+@cache
+def _counting(most: int) -> Any:  # noqa: ANN401 - a select
+    other, spans = aliased(Job), turns.spans()
+    line = (
+        select(col(other.queued_at))
+        .where(*_within(other, spans), col(other.application_id) == col(Application.id))
+        .order_by(col(other.queued_at), col(other.id))
+        .correlate(Application, spans)
+    )
+    rows = line.limit(most).subquery()
+    count = select(func.count()).select_from(rows).correlate(Application, spans).scalar_subquery()
+    statement = select(col(Application.id), spans.c.rank, count, line.limit(1).scalar_subquery())
+    return statement.join(spans, spans.c.rank >= bindparam("lowest", type_=Integer))
 
 
 async def _older(
     session: ReadSession, job_ids: Sequence[UUID], at: dict[str, datetime]
 ) -> dict[UUID, int]:
-    """Return how many jobs of its line and rank come before each job, LAST_POSITION at most."""
-    job, other = aliased(Job), aliased(Job)
+    """Return how many jobs of its line and rank come before each job, to about LAST_POSITION."""
+    found: dict[UUID, int] = dict.fromkeys(job_ids, 0)
+    params = {**at, "jobs": list(job_ids)}
+    for id, older in await session.exec(_before(LAST_POSITION), params=params):
+        found[id] += older
+    return found
+
+
+@cache
+def _before(most: int) -> Any:  # noqa: ANN401 - a select
+    job, other, spans = aliased(Job), aliased(Job), turns.spans()
     before = (col(other.queued_at) < col(job.queued_at)) | (
         (col(other.queued_at) == col(job.queued_at)) & (col(other.id) < col(job.id))
-    )
-    same_rank = turns.rank(col(other.priority), col(other.queued_at)) == turns.rank(
-        col(job.priority), col(job.queued_at)
     )
     rows = (
         select(literal(1).label("one"))
         .select_from(other)
         .where(
-            *turns.ready(other),
+            *_within(other, spans),
             col(other.application_id) == col(job.application_id),
-            same_rank,
+            col(other.queued_at) <= col(job.queued_at),
             before,
         )
-        .limit(LAST_POSITION)
-        .correlate(job)
+        .limit(most)
+        .correlate(job, spans)
         .subquery()
     )
-    count = select(func.count()).select_from(rows).correlate(job).scalar_subquery()
-    statement: Any = select(col(job.id), count).where(col(job.id).in_(job_ids))
-    return dict((await session.exec(statement, params=at)).all())
+    count = select(func.count()).select_from(rows).correlate(job, spans).scalar_subquery()
+    rank = turns.rank(col(job.priority), col(job.queued_at))
+    statement = select(col(job.id), count).join(spans, spans.c.rank == rank)
+    return statement.where(col(job.id).in_(bindparam("jobs", expanding=True)))
+
+
+def _within(job: Any, spans: Any) -> tuple[Any, ...]:  # noqa: ANN401 - an alias, a subquery
+    return (
+        *turns.ready(job),
+        col(job.priority) == spans.c.priority,
+        col(job.queued_at) > spans.c.after,
+        col(job.queued_at) <= spans.c.until,
+    )
 
 
 def _rank(job: Job, at: dict[str, datetime]) -> int:

@@ -173,6 +173,18 @@ async def test_places_in_the_queue_tell_how_applications_take_turns(world: World
     assert sorted(found, key=lambda each: found[each][1] or 0) == await taken(world)
 
 
+async def test_places_in_the_queue_tell_what_waiting_adds_to_a_priority(world: World) -> None:
+    ids = []
+    for minutes in (5, 25, 15):
+        for priority in JobPriority:
+            ids.append(await world.create(priority=priority))
+            await age(world, ids[-1], minutes)
+    found = await why(world, *ids)
+    order = sorted(ids, key=lambda each: found[each][1] or 0)
+    assert [found[id][1] for id in order] == list(range(1, 10))
+    assert order == await taken(world)
+
+
 async def test_a_job_far_behind_has_no_place(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("app.jobs.waits.LAST_POSITION", 2)
     ids = [await world.create() for _ in range(4)]
