@@ -90,6 +90,8 @@ async def complete(work: Work, document_id: UUID, stored: Stored) -> Document:
     document.extension = extension(document.mime_type, document.filename)
     document.status = DocumentStatus.PROCESSED
     document.upload_expires_at = None
+    if document.expires_at is not None:  # its time begins now, however long its bytes took
+        document.expires_at += now() - document.created_at
     document.examine_at = now() if has_length(document.mime_type) else None
     await work.session.flush()
     return document

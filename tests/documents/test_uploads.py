@@ -134,6 +134,21 @@ async def test_other_bytes_than_announced_are_refused(
     assert (await row(world, id)).status is DocumentStatus.NEW
 
 
+async def test_the_time_of_a_document_begins_once_all_of_it_is_here(world: World) -> None:
+    id = await announced(world, 1)
+    begun = now() - timedelta(hours=1)
+    async with transaction(world.database) as work:
+        statement = update(Document).where(col(Document.id) == id)
+        times = {"created_at": begun, "expires_at": begun + timedelta(minutes=1)}
+        await work.session.exec(statement.values(**times))
+    await put(world, id, sent(b"x"))
+    async with transaction(world.database) as work:
+        await commands.complete(work, id, await world.store.complete(id))
+    until = (await row(world, id)).expires_at
+    assert until is not None
+    assert timedelta(seconds=30) < until - now() <= timedelta(minutes=1)
+
+
 async def test_giving_up_is_for_unfinished_uploads_only(world: World) -> None:
     id = await announced(world, 1)
     await put(world, id, sent(b"x"))
