@@ -9,12 +9,12 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from functools import lru_cache, partial
 from importlib import metadata
 from pathlib import Path
-from typing import Any, assert_never
+from typing import Any
 from urllib.parse import quote
 from uuid import UUID
 
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import FileResponse, JSONResponse, Response, StreamingResponse
+from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from app.api import health
@@ -25,7 +25,6 @@ from app.documents import commands, uploads
 from app.documents.links import Action
 from app.documents.media import UNKNOWN
 from app.documents.models import Document
-from app.documents.store import BucketStore, LocalStore
 from app.errors import (
     AppError,
     FieldError,
@@ -153,21 +152,7 @@ async def _download(services: Services, request: Request) -> Response:
         raise NotFound("file", str(id))
     if isinstance(file, Attachment) and file.type is AttachmentType.LOG:
         return await _log(services, request, file)
-    match services.store:
-        case LocalStore() as store:
-            path = store.path(id)
-            if not await asyncio.to_thread(path.is_file):
-                raise NotFound("file", str(id))
-            return FileResponse(
-                path,
-                media_type=file.mime_type or UNKNOWN,
-                filename=file.filename,
-                headers={**FILE_HEADERS, "ETag": f'"{file.sha256}"'},
-            )
-        case BucketStore() as store:
-            return await _ranges(request, file, partial(store.read, file.id))
-        case _:
-            assert_never(services.store)
+    return await _ranges(request, file, partial(services.store.read, file.id))
 
 
 async def _log(services: Services, request: Request, file: Attachment) -> Response:
@@ -185,8 +170,10 @@ async def _ranges(
     file: Document | Attachment,
     read: Callable[[int, int], AsyncIterator[bytes]],
 ) -> Response:
-    """Answer as FileResponse does, except that several ranges at once get the whole file."""
+    """Answer with the bytes asked for; where several ranges are, or none we know, with all."""
     size, etag = file.size or 0, f'"{file.sha256}"'
+    if _is_known(request, etag):
+        return Response(status_code=304, headers={**FILE_HEADERS, "ETag": etag})
     asked = None if request.headers.get("if-range", etag) != etag else _range(request, size)
     if asked is not None and not asked:
         return Response(status_code=416, headers={"Content-Range": f"bytes */{size}"})
@@ -215,6 +202,16 @@ async def _ranges(
             yield block
 
     return StreamingResponse(body(), status, headers, media_type)
+
+
+def _is_known(request: Request, etag: str) -> bool:
+    """Return whether the caller has these very bytes already."""
+    known = {each.strip().removeprefix("W/") for each in _listed(request, "if-none-match")}
+    return bool(known & {etag, "*"})
+
+
+def _listed(request: Request, name: str) -> list[str]:
+    return [each for line in request.headers.getlist(name) for each in line.split(",")]
 
 
 def _range(request: Request, size: int) -> range | None:

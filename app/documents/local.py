@@ -79,6 +79,18 @@ class LocalStore:
             raise FileNotFoundError(errno.ENOENT, "no such stored file")
         yield path
 
+    async def read(self, key: UUID, start: int, stop: int) -> AsyncIterator[bytes]:
+        """Give the bytes from `start` to before `stop`, block by block.
+
+        Raises:
+            FileNotFoundError: there are no such bytes.
+        """
+        with await asyncio.to_thread(self.path(key).open, "rb", buffering=0) as file:
+            file.seek(start)
+            while block := await asyncio.to_thread(file.read, min(BLOCK_BYTES, stop - start)):
+                start += len(block)
+                yield block
+
     def path(self, key: UUID) -> Path:
         """Return where the bytes of this key are, or would be."""
         # The last characters of a UUIDv7 are random, the first are nearly all the same.

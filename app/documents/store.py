@@ -1,7 +1,6 @@
 """Where the bytes of documents and attachments are: in a folder, or in a bucket.
 
 Two classes with the same methods; tests/documents/test_store_conformance.py holds them together.
-How bytes are read for a download differs: files have a `path`, a bucket has `read`.
 """
 
 from pathlib import Path

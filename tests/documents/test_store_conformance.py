@@ -82,6 +82,17 @@ async def test_what_was_put_in_comes_out_again(store: Store, content: bytes) -> 
     assert await content_of(store, key) == content
 
 
+async def test_bytes_are_read_from_anywhere_in_a_large_file(store: Store) -> None:
+    key = await put(store, LARGE)
+    far = 4 * MIB  # where both stores begin another block
+    for start, stop in ((0, len(LARGE)), (1, 2), (far - 1, 2 * far + 1), (3, 3)):
+        read = [block async for block in store.read(key, start, stop)]
+        assert b"".join(read) == LARGE[start:stop]
+        assert all(len(block) <= far for block in read)
+    with pytest.raises(FileNotFoundError):
+        await anext(store.read(new_id(), 0, 1))
+
+
 async def test_many_small_chunks_are_one_file(store: Store) -> None:
     key, pieces = new_id(), [bytes([number]) * 1000 for number in range(256)]
     await store.append(key, chunks(*pieces), offset=0, limit=PLENTY)
