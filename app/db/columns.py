@@ -11,11 +11,13 @@ from sqlalchemy import (
     JSON,
     BigInteger,
     Column,
+    ColumnElement,
     Dialect,
     Index,
     Integer,
     String,
     TypeDecorator,
+    false,
     text,
 )
 from sqlalchemy.dialects.postgresql import JSONB
@@ -36,6 +38,10 @@ OrderedJson = JSON(none_as_null=True)
 """JSON that keeps the order of its keys, which JSONB does not; it cannot be compared in SQL."""
 BigId = BigInteger().with_variant(Integer(), "sqlite")
 """A counted key: only INTEGER counts by itself on SQLite."""
+
+
+MOST_FOLDED_CHARS = 3 * 255
+"""A name has at most 255 characters, and of one come at most three when it is folded."""
 
 
 class Word(TypeDecorator[StrEnum]):
@@ -68,6 +74,15 @@ def new_id() -> UUID:
 def fold(value: str) -> str:
     """Return a text as it is compared where case does not matter, the same on every database."""
     return unicodedata.normalize("NFC", value.casefold())
+
+
+def has_folded(column: Any, text: str) -> ColumnElement[bool]:  # noqa: ANN401 - a column
+    """Return the condition of the rows whose folded column contains a text in any case."""
+    wanted = fold(text)
+    if len(wanted) > MOST_FOLDED_CHARS:  # in no name; SQLite refuses patterns of 50,000 bytes
+        return false()
+    found: ColumnElement[bool] = column.contains(wanted, autoescape=True)
+    return found
 
 
 def folded(name: str) -> "Column[str]":

@@ -13,7 +13,7 @@ from sqlalchemy.sql.functions import FunctionElement
 from sqlmodel import col
 
 from app.accounts.caller import Caller
-from app.db.columns import fold
+from app.db.columns import has_folded
 from app.documents.models import Document
 
 Selected = TypeVar("Selected", bound=Select[Any])
@@ -47,8 +47,7 @@ class DocumentFilter:
         if self.ids is not None:
             found.append(col(Document.id).in_(self.ids))
         if self.filename is not None:
-            name = col(Document.filename_folded)
-            found.append(name.contains(fold(self.filename), autoescape=True))
+            found.append(has_folded(col(Document.filename_folded), self.filename))
         if self.mime_types is not None:
             found.append(col(Document.mime_type).in_(self.mime_types))
         if self.original_id is not None:

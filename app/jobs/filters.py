@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement, Select, SQLColumnExpression
 from sqlmodel import col
 
 from app.accounts.caller import Caller
-from app.db.columns import fold
+from app.db.columns import has_folded
 from app.db.ordering import unindexed
 from app.jobs.models import Job, JobDocument
 from app.jobs.states import JobStatus
@@ -95,7 +95,7 @@ class JobFilter:
     def _ranges(self) -> list[ColumnElement[bool]]:
         found: list[ColumnElement[bool]] = []
         if self.name is not None:
-            found.append(col(Job.name_folded).contains(fold(self.name), autoescape=True))
+            found.append(has_folded(col(Job.name_folded), self.name))
         if self.created_after is not None:
             found.append(col(Job.created_at) > self.created_after)
         if self.created_before is not None:
