@@ -158,6 +158,10 @@ _VALUE_FOUND = re.compile(r"(?:,|[.?!]) [Ff]ound: \{.*\Z", re.DOTALL)
 """How graphql-core repeats an object that has a field too many or too few; it may hold a secret."""
 
 
+TOO_MANY_ERRORS = "Too many errors processing variables"
+"""What graphql-core adds after fifty of them, without a place."""
+
+
 def _public_error(error: GraphQLError, *, request_id: str) -> GraphQLFormattedError:
     public = error.formatted
     public["message"] = _VALUE_FOUND.sub(".", public["message"])
@@ -210,7 +214,7 @@ def _graphql_code(error: GraphQLError) -> Code:
 
 def _bug(error: GraphQLError) -> Exception | None:
     """Return what to log if the error is a bug of ours, None if a caller may read it."""
-    if error.path is None and error.nodes:
+    if error.path is None and (error.nodes or error.message.startswith(TOO_MANY_ERRORS)):
         return None  # about the document or its variables: nothing has run yet
     cause = _cause(error)
     match cause:

@@ -4,7 +4,7 @@ Documents are read once and checked for cost, and files are files.
 """
 
 import copy
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
@@ -32,7 +32,15 @@ from strawberry.types import ExecutionContext
 from strawberry.types.execution import ParseOptions
 
 from app.api.answers import Code, OperationNotNamed
-from app.api.limits import QueryLimits, excesses, price, too_complex, too_expensive
+from app.api.limits import (
+    FREE_UNITS,
+    QueryLimits,
+    excesses,
+    price,
+    too_complex,
+    too_expensive,
+    units,
+)
 
 CACHED_DOCUMENTS = 256
 CACHED_CHARS = 16 * 1024
@@ -118,9 +126,9 @@ class CheckedDocument:
         """How many operations the document holds."""
         return sum(isinstance(d, OperationDefinitionNode) for d in self.document.definitions)
 
-    def cost(self, name: str | None, variables: Mapping[str, object]) -> int:
+    def cost(self, name: str | None, variables: dict[str, object]) -> int:
         """Return what an operation costs; 0 where there is none of this name."""
-        if name not in self._costs:
+        if name not in self._costs or units(variables) > FREE_UNITS:
             operation = get_operation_ast(self.document, name)
             if operation is None:
                 return 0

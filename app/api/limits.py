@@ -5,7 +5,7 @@ busy for hours. Here each fragment is measured once and counted at each spread. 
 limit never reaches the validation rules, some of which are quadratic in the number of fields.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -23,6 +23,7 @@ from graphql import (
     InlineFragmentNode,
     IntValueNode,
     ListValueNode,
+    ObjectValueNode,
     OperationDefinitionNode,
     SelectionNode,
     SelectionSetNode,
@@ -59,6 +60,14 @@ PAGE_SIZE = 20
 
 MAX_PAGE_SIZE = 500
 """A larger page is refused by its list, which says why."""
+
+
+OBJECT_UNITS = 20
+FREE_UNITS = 100
+UNITS_A_POINT = 4
+MOST_UNITS = 1_000_000
+"""Reading what the arguments of a field hold takes time, and is done anew for each entry of a list.
+An object counts 20 units, any other value 1; what is beyond 100 costs 1 for four."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,10 +141,30 @@ def price(
     return Price(meter.operation(operation).flat, not meter.asked_variables)
 
 
+def units(value: object) -> int:
+    """Return how much a value holds, MOST_UNITS at most: the largest are not counted out."""
+    found, waiting = 0, [value]
+    while waiting and found < MOST_UNITS:
+        match waiting.pop():
+            case dict() as fields:
+                found += OBJECT_UNITS
+                inside: Collection[object] = fields.values()
+            case list() as inside:
+                found += 1
+            case _:
+                found += 1
+                continue
+        if found + len(inside) >= MOST_UNITS:
+            return MOST_UNITS
+        waiting.extend(inside)
+    return found
+
+
 def too_expensive(cost: int, limits: QueryLimits) -> GraphQLError:
     """Make the error of an operation that costs too much."""
     return GraphQLError(
-        f"The operation costs {cost}; the limit is {limits.cost}. Ask for smaller pages (`first`).",
+        f"The operation costs {cost}; the limit is {limits.cost}. "
+        "Ask for smaller pages (`first`), or send less at once.",
         extensions={"code": QUERY_TOO_COMPLEX, "cost": cost, "limit": limits.cost},
     )
 
@@ -176,7 +205,8 @@ class _Meter:
         document: DocumentNode,
         variables: Mapping[str, object] | None,
     ) -> None:
-        self.asked_variables = False
+        self._units = {name: units(value) for name, value in (variables or {}).items()}
+        self.asked_variables = sum(self._units.values()) > FREE_UNITS
         self._schema = schema
         self._variables = variables
         self._defaults: dict[str, ValueNode | None] = {}
@@ -221,7 +251,8 @@ class _Meter:
         inner = self._selections(field.selection_set, kind)
         size = self._size(field, definition, parent)
         within = inner.flat + size * inner.entries if _paged(kind) else size * inner.flat
-        whole = _weight(name, parent) + within
+        given = sum(self._held(argument.value) for argument in field.arguments or ())
+        whole = _weight(name, parent) + within + max(0, given - FREE_UNITS) // UNITS_A_POINT
         is_entry = _paged(parent) and _is_list(definition)
         return Cost(
             depth=0 if name in INTROSPECTION else inner.depth + 1,
@@ -255,6 +286,17 @@ class _Meter:
             return 1
         coordinate = f"{parent.name if parent else ''}.{field.name.value}"
         return PAGE_SIZES.get(coordinate, PAGE_SIZE)
+
+    def _held(self, value: ValueNode) -> int:
+        """Return how much an argument holds, as `units` does."""
+        match value:
+            case VariableNode():
+                return self._units.get(value.name.value, 1)
+            case ListValueNode(values=values):
+                return 1 + sum(map(self._held, values))
+            case ObjectValueNode(fields=fields):
+                return OBJECT_UNITS + sum(self._held(field.value) for field in fields)
+        return 1
 
     def _number(self, value: ValueNode | None) -> int | None:
         """Return a number, or the length of a list; None where it is null or left out."""

@@ -12,7 +12,15 @@ from app.api.extensions import (
     _read_document,
     checked_document,
 )
-from app.api.limits import PAGE_SIZES, WEIGHTS, QueryLimits, excesses, price
+from app.api.limits import (
+    FREE_UNITS,
+    PAGE_SIZES,
+    WEIGHTS,
+    QueryLimits,
+    excesses,
+    price,
+    units,
+)
 from app.api.schema import schema as whole
 
 pytestmark = pytest.mark.anyio
@@ -168,7 +176,8 @@ async def test_limits_are_those_of_the_schema() -> None:
     assert (await strict.execute("{ hello }")).data == {"hello": "hi"}
 
 
-SIZED = "query ($n: Int) "
+LISTED = "documents(statuses: $s) { totalCount }"
+SIZED, ORDERED = "query ($n: Int) ", "query ($o: [JobOrder!]) "
 JOBS = "{ nodes { id name documents(first: 3) { totalCount nodes { status } } } }"
 
 
@@ -199,6 +208,15 @@ JOBS = "{ nodes { id name documents(first: 3) { totalCount nodes { status } } } 
         ('mutation { cancelJob(id: "1") { __typename } }', None, 50),
         ("{ __schema { types { name } } }", None, 1002),
         ("{ ...Missing unknown { first } }", None, 2),
+        ("{ jobs(first: 5, orderBy: [" + 4 * "{ field: NAME } " + "]) { totalCount } }", None, 11),
+        ("{ jobs(first: 5, orderBy: [" + 9 * "{ field: NAME } " + "]) { totalCount } }", None, 33),
+        (ORDERED + "{ jobs(orderBy: $o) { totalCount } }", {"o": [{"field": "NAME"}] * 4}, 11),
+        (ORDERED + "{ jobs(orderBy: $o) { totalCount } }", {"o": [{"field": "NAME"}] * 9}, 33),
+        (
+            "query ($s: [JobStatus!]) { jobs(first: 9) { nodes { " + LISTED + " } } }",
+            {"s": ["NEW"] * 501},
+            1 + 9 * (1 + 1 + 10 + (502 - 100) // 4),
+        ),
     ],
 )
 def test_what_an_operation_is_worth(
@@ -208,7 +226,19 @@ def test_what_an_operation_is_worth(
     operation = document.definitions[0]
     assert isinstance(operation, OperationDefinitionNode)
     found = price(whole._schema, document, operation, variables)
-    assert (found.cost, found.fixed) == (cost, "$" not in text)
+    heavy = sum(map(units, (variables or {}).values())) > FREE_UNITS
+    assert (found.cost, found.fixed) == (cost, "$n" not in text and not heavy)
+
+
+@pytest.mark.parametrize("value", [[{}] * 100_000, [[[]]] * 500_000, {"a": ["x"] * 1_000_000}])
+async def test_more_than_can_be_read_in_time_is_refused_before_it_is_read(value: object) -> None:
+    text = "mutation ($i: [CreateJobInput!]!) { createJobs(inputs: $i) { __typename } }"
+    assert (await whole.execute(text, {"i": []})).errors != []  # the document is known by now
+    before = time.process_time()
+    result = await whole.execute(text, {"i": value})
+    assert time.process_time() - before < 1
+    assert result.errors is not None
+    assert [error.extensions["code"] for error in result.errors] == ["QUERY_TOO_COMPLEX"]  # type: ignore[index]
 
 
 async def test_page_sizes_in_variables_count_when_they_are_known() -> None:
@@ -219,7 +249,8 @@ async def test_page_sizes_in_variables_count_when_they_are_known() -> None:
     (error,) = result.errors
     cost = 1 + 200 * (1 + 1 + 200 * 4)
     assert error.message == (
-        f"The operation costs {cost}; the limit is 50000. Ask for smaller pages (`first`)."
+        f"The operation costs {cost}; the limit is 50000. "
+        "Ask for smaller pages (`first`), or send less at once."
     )
     assert error.extensions == {"code": "QUERY_TOO_COMPLEX", "cost": cost, "limit": 50000}
 

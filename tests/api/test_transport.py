@@ -144,6 +144,13 @@ async def test_a_malformed_request_is_refused(
     assert error["message"].startswith(message)
 
 
+async def test_many_wrong_values_are_the_callers_fault(client: httpx2.AsyncClient) -> None:
+    query = "mutation ($a: [Attached!]!) { uploadAll(attached: $a) }"
+    answer = await post(client, accept=GRAPHQL, query=query, variables={"a": [{}] * 60})
+    assert answer.status_code == 400
+    assert {error["extensions"]["code"] for error in answer.json()["errors"]} == {"BAD_USER_INPUT"}
+
+
 async def test_a_hash_for_a_document_is_refused_as_clients_know_it(
     client: httpx2.AsyncClient,
 ) -> None:
