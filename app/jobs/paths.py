@@ -32,6 +32,7 @@ def reach(value: Any, name: str, budget: Budget) -> list[Place]:  # noqa: ANN401
     Raises:
         TooCostly: the budget is used up.
     """
+    budget.spend()
     walk = _Walk(name.split("."), budget)
     if isinstance(value, dict):
         walk.through_object(value, 0, named=True)
@@ -54,18 +55,19 @@ class _Walk:
         self.places.append(Place(None, there=False, named=named))
 
     def through_object(self, found: dict[str, Any], depth: int, *, named: bool) -> None:
+        """Go on in an object that is counted already; those below it are counted here."""
         while True:
-            self.budget.spend()
             if self.parts[depth] not in found:
                 return self.nothing(named=named)
             value = found[self.parts[depth]]
             if depth == self.last:
-                return self.places.append(Place(value, spread=isinstance(value, list)))
+                return self.places.append(Place(value, isinstance(value, list)))
             depth += 1
             if isinstance(value, list):
                 return self.through_list(value, depth, named=named)
             if not isinstance(value, dict):
                 return self.nothing(named=named)
+            self.budget.spend()
             found = value
 
     def through_list(self, found: list[Any], depth: int, *, named: bool) -> None:
@@ -76,6 +78,7 @@ class _Walk:
                 self.through_object(element, depth, named=named and index is None)
         if index is None or index >= len(found):
             return
+        self.budget.spend()
         element = found[index]
         if depth == self.last:
             self.places.append(Place(element))

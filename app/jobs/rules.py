@@ -125,8 +125,8 @@ def _any_in(expected: list[Any], places: list[Place], budget: Budget) -> bool:
 
 def _any_ordered(operator: str, expected: Any, places: list[Place], budget: Budget) -> bool:  # noqa: ANN401
     for value in _values(places):
-        budget.spend()
         if not same_type(value, expected):
+            budget.spend()
             continue
         found = order(value, expected, budget)
         if (

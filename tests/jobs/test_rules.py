@@ -21,6 +21,7 @@ from app.jobs.conditions import (
     OPERATORS,
     parse,
 )
+from app.jobs.models import MAX_DOCUMENTS
 from app.jobs.rules import Clause, judge
 from app.jobs.values import TooCostly
 
@@ -355,6 +356,17 @@ def test_a_rule_takes_less_than_fifty_milliseconds_or_is_refused(
             holds(conditions, document)
         took.append(time.process_time() - began)
     assert min(took) < 0.05
+
+
+def test_the_result_of_a_job_with_as_many_documents_as_one_may_have_can_be_judged() -> None:
+    one = {"category": "invoice", "accuracy": 0.9, "score": 0.8, "scores": [{"score": 0.8}]}
+    conditions = {
+        "category": {"$in": ["letter", "order"]},
+        "accuracy": [{"$gte": 2}, {"$lt": 3}],
+        "score": {"$gt": 1},
+        "scores.score": {"$ne": 0.5},
+    }
+    assert not holds(conditions, [one] * MAX_DOCUMENTS)
 
 
 def test_lines_of_json_are_answered_one_by_one() -> None:
