@@ -1,10 +1,10 @@
-"""Cancels and deletions at random moments of jobs with two levels of dependents.
+"""Cancels, deletions and retries at random moments of jobs with two levels of dependents.
 
     pytest tests/jobs/test_random_cancels.py                               50 rounds
     CANCEL_ROUNDS=1000 pytest tests/jobs/test_random_cancels.py --timeout 0  a thousand
 
-Several families of jobs live at once, and several workers work on them; the cancels fall between
-any two of their steps. What is left is judged by tests/history.py.
+Several families of jobs live at once, and several workers work on them; all that is done to them
+falls between any two of their steps. What is left is judged by tests/history.py.
 """
 
 import asyncio
@@ -24,8 +24,15 @@ from world import World
 from app.clock import now
 from app.db.work import Work, reading, transaction
 from app.documents.models import Document, DocumentStatus
-from app.errors import ErrorCode, Failure, NotFound
-from app.jobs import commands, conditionals, deletions, recording
+from app.errors import (
+    AlreadyRetried,
+    ErrorCode,
+    Failure,
+    NotFound,
+    NothingToRetry,
+    PrerequisiteFailed,
+)
+from app.jobs import commands, conditionals, deletions, recording, retries
 from app.jobs.conditionals import ConditionalRequest, Rule
 from app.jobs.creation import GivenDocument, JobRequest
 from app.jobs.models import Job, JobDocument, JobEvent, Segment
@@ -39,6 +46,8 @@ pytestmark = pytest.mark.anyio
 
 ROUNDS = int(os.environ.get("CANCEL_ROUNDS", "50"))
 AT_ONCE, WORKERS = 5, 4
+RULES = 4
+"""The place of the conditional job in its family."""
 STEPS_A_FAMILY = 40
 """Steps that workers make for one family, about."""
 BROKEN = Failure(ErrorCode.CORRUPT, "It is broken.")
@@ -161,28 +170,30 @@ async def make_conditional(play: Play, name: str, before: UUID) -> UUID:
     return row.id
 
 
-async def disturb(play: Play, family: Sequence[UUID]) -> None:
-    """Cancel or delete one or two jobs of a family, each at a moment of its own."""
-    for _ in range(play.dice.choice((1, 1, 2))):
+async def disturb(play: Play, family: list[UUID]) -> None:
+    """Cancel, delete or retry some jobs of a family, each at a moment of its own."""
+    rules = family[RULES]
+    for _ in range(play.dice.choice((1, 2, 3))):
         steps = play.dice.randrange(STEPS_A_FAMILY * AT_ONCE)
         await play.until(play.steps + steps)
-        children = await children_of(play, family[-2])
-        victim = play.dice.choice([*family, *children])
-        await (delete if play.dice.random() < 0.2 else cancel)(play, victim)
+        victim = play.dice.choice([*family, *await children_of(play, rules)])
+        (what,) = play.dice.choices((cancel, delete, retry), (4, 1, 3))
+        family += await what(play, victim)
 
 
-async def cancel(play: Play, id: UUID) -> None:
+async def cancel(play: Play, id: UUID) -> list[UUID]:
     world = play.world
     try:
         async with transaction(world.database) as work:
             row, changed = await commands.cancel(work, world.bell, caller=world.caller, job_id=id)
             name = row.name
     except NotFound:
-        return
+        return []
     play.note(Kind.CANCEL, name, id, changed=changed)
+    return []
 
 
-async def delete(play: Play, id: UUID) -> None:
+async def delete(play: Play, id: UUID) -> list[UUID]:
     world = play.world
     try:
         async with transaction(world.database) as work:
@@ -190,9 +201,25 @@ async def delete(play: Play, id: UUID) -> None:
                 work, world.bell, caller=world.caller, job_id=id, store=world.store
             )
     except NotFound:
-        return
+        return []
     for each in gone.job_ids:
         play.note(Kind.DELETE, "gone", each)
+    return []
+
+
+async def retry(play: Play, id: UUID) -> list[UUID]:
+    """Repeat a job, under a name of its own; return it where that can be."""
+    world = play.world
+    try:
+        async with transaction(world.database) as work:
+            row = await retries.retry(work, world.bell, caller=world.caller, job_id=id)
+            row.name = name = f"{row.name} as {row.number}"
+            statement = select(Document.filename).join(JobDocument)
+            files = (await work.session.exec(statement.where(JobDocument.job_id == row.id))).all()
+    except (NotFound, NothingToRetry, AlreadyRetried, PrerequisiteFailed):
+        return []
+    play.note(Kind.CREATE, name, row.id, *files)
+    return [row.id]
 
 
 async def work(play: Play) -> None:
