@@ -18,13 +18,22 @@ from sqlmodel import col, select
 from sqlmodel import delete as delete_rows
 
 from app.accounts.caller import Caller
-from app.clock import now
 from app.db.work import Work
 from app.documents import commands as documents
 from app.documents.models import Document, DocumentStatus
 from app.documents.store import Store
 from app.errors import DocumentInUse, UploadBusy
-from app.jobs import attachments, commands, dependents, events, families, log, production, uses
+from app.jobs import (
+    attachments,
+    commands,
+    dependents,
+    events,
+    families,
+    log,
+    production,
+    retention,
+    uses,
+)
 from app.jobs.models import Job, JobDocument, RuleDocument, Segment
 from app.jobs.queue import Doorbell
 from app.jobs.states import JobStatus
@@ -59,7 +68,8 @@ async def expire(work: Work, bell: Doorbell, job_id: UUID, *, store: Store) -> N
     job = await work.session.get(
         Job, job_id, with_for_update={"skip_locked": True}, populate_existing=True
     )
-    if job is not None and job.expires_at is not None and job.expires_at < now():
+    # Asked again under the lock: a job may have been made after it just before.
+    if job is not None and await retention.is_over(work.session, job_id):
         await _remove(work, bell, job, await families.children_of(work, job_id), store=store)
 
 

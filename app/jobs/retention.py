@@ -60,13 +60,14 @@ async def keep(work: Work, jobs: Sequence[Job]) -> None:
 
 async def expired_jobs(session: ReadSession) -> Sequence[UUID]:
     """Return the ids of jobs whose time is over, oldest first, AT_ONCE at most."""
-    parent, later = aliased(Job), aliased(Job)
-    # The conditional job that a child belongs to has yet to look at what came of it, and so has one
-    # that comes after it.
-    parents = exists().where(col(parent.id) == col(Job.parent_id), col(parent.status).in_(OPEN))
-    afters = exists().where(col(later.execute_after_id) == col(Job.id), col(later.status).in_(OPEN))
-    statement = select(Job.id).where(col(Job.expires_at) < now(), ~parents, ~afters)
-    return (await session.exec(statement.order_by(col(Job.expires_at)).limit(AT_ONCE))).all()
+    statement = select(Job.id).where(_is_over()).order_by(col(Job.expires_at)).limit(AT_ONCE)
+    return (await session.exec(statement)).all()
+
+
+async def is_over(session: ReadSession, job_id: UUID) -> bool:
+    """Return whether the time of a job is over."""
+    statement = select(Job.id).where(Job.id == job_id, _is_over())
+    return (await session.exec(statement)).first() is not None
 
 
 async def has_expired_documents(session: ReadSession) -> bool:
@@ -88,6 +89,15 @@ async def remove_documents(work: Work, *, store: Store) -> int:
     unused = (await work.session.exec(free)).all()
     await documents.delete(work, unused, store=store)
     return len(unused)
+
+
+def _is_over() -> ColumnElement[bool]:
+    parent, later = aliased(Job), aliased(Job)
+    # The conditional job that a child belongs to has yet to look at what came of it, and so has one
+    # that comes after it.
+    parents = exists().where(col(parent.id) == col(Job.parent_id), col(parent.status).in_(OPEN))
+    afters = exists().where(col(later.execute_after_id) == col(Job.id), col(later.status).in_(OPEN))
+    return (col(Job.expires_at) < now()) & ~parents & ~afters
 
 
 def _in_use() -> ColumnElement[bool]:
