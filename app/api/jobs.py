@@ -110,7 +110,9 @@ class Job(Node):
     )
     message: str | None = strawberry.field(description="What it is doing now.")
     outcome: JobOutcome | None = strawberry.field(description="How it ended; null until then.")
-    error: JobError | None = strawberry.field(description="Why it failed; null when it did not.")
+    error: JobError | None = strawberry.field(
+        description="Why it failed; CANCELED where it was canceled; null where it did neither."
+    )
     progress: int = strawberry.field(
         description="Percent, 0 to 100; never falls within an attempt."
     )

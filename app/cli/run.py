@@ -158,7 +158,7 @@ def tell_troubles(job: dict[str, Any]) -> None:
     """Say on standard error what failed and what is worth a warning."""
     if job["status"] == "CANCELED":
         tell("docyard: The job was canceled.")
-    if job["error"] is not None:
+    elif job["error"] is not None:
         tell(f"docyard: The job failed ({job['error']['code']}): {job['error']['message']}")
     for entry in job["documents"]:
         if (failure := entry["failure"]) is not None:

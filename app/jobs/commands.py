@@ -11,7 +11,7 @@ from app.accounts.caller import Caller
 from app.clock import now
 from app.db.work import Work
 from app.documents.models import Document, DocumentStatus
-from app.errors import NotFound
+from app.errors import ErrorCode, NotFound
 from app.jobs import dependents, events, families, production
 from app.jobs.events import Note
 from app.jobs.models import Job, JobDocument
@@ -107,13 +107,16 @@ async def stop(
     work: Work, bell: Doorbell, job_id: UUID, *, children: Sequence[Job] = ()
 ) -> Job | None:
     """Cancel a job and its children whoever asks for it; None where it has ended before."""
+    text = "The job was canceled."
     job = await events.move(
         work,
         bell,
         job_id,
         to=JobStatus.CANCELED,
-        note=Note(EventKind.STATUS, "The job was canceled."),
+        note=Note(EventKind.STATUS, text),
         outcome=JobOutcome.ERROR,
+        error_code=ErrorCode.CANCELED,
+        error_message=text,
         message=None,
     )
     if job is None:

@@ -41,13 +41,15 @@ async def count(work: Work, job_id: UUID) -> int:
 
 async def cancel(work: Work, bell: Doorbell, children: Iterable[Job]) -> list[Job]:
     """Cancel those that have not ended; return them. What depends on them is up to the caller."""
-    note = Note(EventKind.STATUS, "The job was canceled with the conditional job it belongs to.")
+    text = "The job was canceled with the conditional job it belongs to."
     canceled = await events.move_together(
         work,
         bell,
-        {job.id: note for job in children},
+        {job.id: Note(EventKind.STATUS, text) for job in children},
         to=JobStatus.CANCELED,
         outcome=JobOutcome.ERROR,
+        error_code=ErrorCode.CANCELED,
+        error_message=text,
         message=None,
         waits_for_job=False,
     )

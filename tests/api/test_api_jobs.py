@@ -418,6 +418,8 @@ async def test_canceling_an_open_job_ends_it(service: Service) -> None:
         "reason": None,
         "job": {"status": "CANCELED", "outcome": "ERROR"},
     }
+    error = (await service.job(id))["error"]
+    assert (error["code"], error["message"]) == ("CANCELED", "The job was canceled.")
     await service.work()
     job = await service.job(id)
     assert (job["status"], job["attempt"]) == ("CANCELED", 0)

@@ -18,6 +18,7 @@ from app.db.engine import Database
 from app.db.migration import config, is_current, migrate
 from app.db.work import reading, transaction
 from app.documents.models import Document
+from app.errors import ErrorCode
 from app.jobs.models import Job
 from app.jobs.states import JobStatus
 from app.jobs.types import JobOutcome, JobType
@@ -113,6 +114,7 @@ async def test_what_is_there_gets_what_is_new(empty: list[Database]) -> None:
     async with reading(database) as session:
         old, file = await session.get_one(Job, job.id), await session.get_one(Document, document.id)
     assert (old.name_folded, file.filename_folded) == ("strasse", "ärger.pdf")
+    assert old.error_code is ErrorCode.CANCELED
     for row in (old, file):
         assert row.expires_at is not None
         assert timedelta(0) <= now() + timedelta(days=30) - row.expires_at < timedelta(minutes=1)

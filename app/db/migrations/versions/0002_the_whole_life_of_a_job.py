@@ -137,6 +137,10 @@ def upgrade() -> None:
         "WHERE status = 'PROCESSED' AND media_length IS NULL"
     )
     op.execute("UPDATE job SET queued_at = created_at WHERE status <> 'NEW'")
+    op.execute(
+        "UPDATE job SET error_code = 'CANCELED', error_message = 'The job was canceled.' "
+        "WHERE status = 'CANCELED'"
+    )
     fold("document", "filename")
     fold("job", "name")
     for name, table, _on in REPLACED_INDEXES:
