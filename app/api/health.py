@@ -82,7 +82,14 @@ class _Collected(Collector):
         up = GaugeMetricFamily("docyard_part_up", "1 where a part answers.", labels=("part",))
         for name, answers in self._parts.items():
             up.add_metric((name,), answers)
-        yield from (jobs, up)
+        ended = GaugeMetricFamily(
+            "docyard_jobs_just_ended",
+            "Jobs that have ended within the last five minutes.",
+            labels=("outcome",),
+        )
+        for outcome, count in found.just_ended.items():
+            ended.add_metric((outcome,), count)
+        yield from (jobs, up, ended)
         yield CounterMetricFamily("docyard_jobs_created", "Jobs ever made.", found.created_jobs)
         yield CounterMetricFamily("docyard_jobs_ended", "Jobs that have ended.", found.ended_jobs)
         for name, meaning, value in (

@@ -3,11 +3,12 @@
 import time
 
 from prometheus_client import Counter, Gauge, Histogram
+from starlette.datastructures import Headers
 from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app import logs
-from app.api.requests import request_id_of
+from app.api.requests import STREAM_MEDIA_TYPE, request_id_of
 
 ROUTES = frozenset(
     ("graphql", "graphiql", "uploads", "files", "livez", "readyz", "metrics", "source")
@@ -16,9 +17,12 @@ ROUTES = frozenset(
 
 REQUESTS = Counter("docyard_http_requests", "HTTP requests.", ("route", "method", "status"))
 SECONDS = Histogram(
-    "docyard_http_request_seconds", "From the request to the end of its answer.", ("route",)
+    "docyard_http_request_seconds",
+    "From the request to the end of its answer, event streams not among them.",
+    ("route",),
 )
 SOCKETS = Gauge("docyard_websockets", "Websockets that are open.")
+STREAMS = Gauge("docyard_event_streams", "Event streams that are open.")
 
 
 class Observation:
@@ -42,16 +46,23 @@ class Observation:
     async def _request(self, scope: Scope, receive: Receive, send: Send) -> None:
         word = scope["path"].removeprefix(scope.get("root_path", "")).split("/")[1:2]
         route = word[0] if word and word[0] in ROUTES else "other"
-        status, begun = 500, time.perf_counter()
+        status, is_stream, begun = 500, False, time.perf_counter()
 
         async def noting(message: Message) -> None:
-            nonlocal status
+            nonlocal status, is_stream
             if message["type"] == "http.response.start":
                 status = message["status"]
+                kind = Headers(raw=message["headers"]).get("content-type", "")
+                if kind.startswith(STREAM_MEDIA_TYPE):
+                    is_stream = True
+                    STREAMS.inc()
             await send(message)
 
         try:
             await self._app(scope, receive, noting)
         finally:
-            SECONDS.labels(route).observe(time.perf_counter() - begun)
+            if is_stream:  # it lasts as long as somebody watches, however fast we are
+                STREAMS.dec()
+            else:
+                SECONDS.labels(route).observe(time.perf_counter() - begun)
             REQUESTS.labels(route, scope["method"], status).inc()

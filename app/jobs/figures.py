@@ -3,7 +3,7 @@
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import null, union_all
@@ -15,7 +15,9 @@ from app.db.work import ReadSession
 from app.jobs import queries, turns
 from app.jobs.models import Job, Worker
 from app.jobs.states import OPEN, JobStatus
-from app.jobs.types import JobType
+from app.jobs.types import JobOutcome, JobType
+
+JUST = timedelta(minutes=5)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,13 +25,14 @@ class Figures:
     """The service at one moment.
 
     open_jobs: of every type and open state, 0 where there are none. oldest: since when the job has
-    been due that was due first, None where none is.
+    been due that was due first, None where none is. just_ended: within the last JUST.
     """
 
     open_jobs: dict[tuple[JobType, JobStatus], int]
     created_jobs: int
     queue_length: int
     oldest: datetime | None
+    just_ended: dict[JobOutcome, int]
     workers: Sequence[Worker]
 
     @property
@@ -39,7 +42,7 @@ class Figures:
 
 
 async def figures(session: ReadSession, *, workers_since: datetime) -> Figures:
-    """Count what is open and what was ever created; nothing here grows with what has ended."""
+    """Count what is open, was ever created, or has just ended; old jobs make none of it slower."""
     open_jobs, created_jobs = await _jobs(session)
     oldest = select(func.min(Job.due_at)).where(*turns.ready())
     return Figures(
@@ -47,8 +50,21 @@ async def figures(session: ReadSession, *, workers_since: datetime) -> Figures:
         created_jobs=created_jobs,
         queue_length=await queries.queue_length(session),
         oldest=(await session.exec(oldest, params={"moment": now()})).one(),
+        just_ended=await _just_ended(session),
         workers=await queries.live_workers(session, since=workers_since),
     )
+
+
+async def _just_ended(session: ReadSession) -> dict[JobOutcome, int]:
+    by_outcome: Any = (
+        select(Job.outcome, func.count())
+        .where(col(Job.finished_at) > now() - JUST)
+        .group_by(col(Job.outcome))
+    )
+    counts = dict.fromkeys(JobOutcome, 0)
+    for outcome, count in await session.exec(by_outcome):
+        counts[JobOutcome(outcome)] = count
+    return counts
 
 
 async def _jobs(session: ReadSession) -> tuple[dict[tuple[JobType, JobStatus], int], int]:

@@ -1,5 +1,6 @@
 """HTTP beside GraphQL: health, the source, origins, and the address that links begin with."""
 
+import asyncio
 import inspect
 import io
 import shutil
@@ -7,7 +8,7 @@ import tarfile
 from pathlib import Path
 
 import pytest
-from service import DOCUMENT, Service, reach, serve
+from service import CANCEL, DOCUMENT, Service, reach, serve
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 from websockets.typing import Origin, Subprotocol
@@ -78,6 +79,36 @@ async def test_prometheus_reads_the_figures_with_an_admins_key(service: Service)
     assert float(waited.split()[1]) > 0
     seen = 'docyard_http_requests_total{method="GET",route="metrics",status="403"}'
     assert any(line.startswith(seen) for line in lines)
+
+
+async def test_who_watches_does_not_make_requests_look_slow(service: Service) -> None:
+    headers = {"Authorization": f"Bearer {service.token}"}
+
+    async def figure(name: str) -> float:
+        lines = (await service.http.get(f"{service.url}/metrics", headers=headers)).text
+        (line,) = (line for line in lines.splitlines() if line.startswith(f"{name} "))
+        return float(line.split()[1])
+
+    id = await service.create("Some text.")
+    timed = 'docyard_http_request_seconds_count{route="graphql"}'
+    before = await figure(timed)
+    watched = f'subscription {{ jobEvents(jobId: "{id}") {{ seq }} }}'
+    async with service.http.stream(
+        "POST",
+        f"{service.url}/graphql",
+        json={"query": watched},
+        headers={**headers, "Accept": "text/event-stream"},
+    ) as answer:
+        lines = answer.aiter_lines()
+        while await anext(lines) != "event: next":
+            pass
+        assert await figure("docyard_event_streams") == 1
+        await service.ask(CANCEL, id=id)
+        assert [line async for line in lines][-3:] == ["event: complete", "data:", ""]
+    async with asyncio.timeout(10):  # noted once the answers are out
+        while await figure("docyard_event_streams") or await figure(timed) == before:
+            pass
+    assert await figure(timed) == before + 1  # the cancel
 
 
 async def test_the_source_that_runs_is_offered(service: Service) -> None:

@@ -10,7 +10,7 @@ from app.clock import now
 from app.db.work import reading
 from app.jobs.figures import Figures, figures
 from app.jobs.states import OPEN, JobStatus
-from app.jobs.types import JobType
+from app.jobs.types import JobOutcome, JobType
 
 pytestmark = pytest.mark.anyio
 
@@ -44,6 +44,17 @@ async def test_what_waits_for_something_else_is_not_the_oldest_of_the_queue(worl
     await world.job(S.PENDING, queued_at=long_ago, due_at=due)
     found = await counted(world)
     assert (found.queue_length, found.oldest) == (1, due)
+
+
+async def test_what_has_just_ended_is_told_by_how_it_ended(world: World) -> None:
+    await world.job(S.FAILED, outcome=JobOutcome.ERROR)
+    await world.job(S.CANCELED, outcome=JobOutcome.ERROR)
+    await world.job(S.COMPLETED)
+    await world.job(S.COMPLETED, finished_at=now() - timedelta(minutes=6))
+    await world.job(S.PENDING)
+    assert (await counted(world)).just_ended == {
+        JobOutcome.SUCCESS: 1, JobOutcome.WARNING: 0, JobOutcome.ERROR: 2,
+    }  # fmt: skip
 
 
 async def test_how_many_have_ended_never_falls_while_jobs_are_made(world: World) -> None:
