@@ -1,6 +1,5 @@
 """jobEvents and segments over a real websocket: from the first, from a cursor, live, to the end."""
 
-import time
 from collections.abc import AsyncIterator
 from itertools import pairwise
 from typing import Any
@@ -8,7 +7,6 @@ from typing import Any
 import pytest
 from service import CANCEL, CREATE_JOB, DELETE, EVENTS, SEGMENTS, Refused, Service, reach, serve
 
-from app.api.live import LOOK_SECONDS
 from app.jobs.states import MOVES, JobStatus
 from workers.sandbox import Sandbox
 
@@ -146,12 +144,10 @@ async def test_without_redis_jobs_are_taken_and_watchers_are_told(
     id = answer["job"]["id"]
     async with deaf.subscribe(EVENTS, id=id) as events:
         await anext(events)
-        begun = time.monotonic()
         await paced.bell.ring(id)
         await paced.work()
         rest = [event async for event in events]
     assert rest[-1]["status"] == "COMPLETED"
-    assert time.monotonic() - begun < LOOK_SECONDS + 3
     assert (await deaf.http.get(f"{deaf.url}/readyz")).json()["redis"] is False
 
 

@@ -2,12 +2,11 @@
 
 import asyncio
 import logging
-import time
 from datetime import timedelta
 from uuid import UUID
 
 import pytest
-from service import CANCEL, DELETE, SEGMENTS, Service, local_store
+from service import CANCEL, DELETE, PATIENCE_SECONDS, SEGMENTS, Service, local_store
 from sqlalchemy import text
 from sqlmodel import col, select, update
 
@@ -87,18 +86,17 @@ async def test_a_document_knows_its_length_once_it_was_read(paced: Service) -> N
     assert await paced.ask(query, id=document) == {"mediaLength": 3}
 
 
-async def test_a_cancel_ends_the_work_within_two_seconds(paced: Service) -> None:
+async def test_a_cancel_ends_the_work_in_the_middle_of_a_page(paced: Service) -> None:
     id = await paced.create("page One\nhang", "page Two")
-    context = paced.worker()
+    # It has to be told: it would not look for itself.
+    context = paced.worker(heartbeat=timedelta(hours=1), lease=timedelta(hours=2))
     async with paced.working(context):
         await paced.progress(id, 1)
-        begun = time.monotonic()
         answer = await paced.ask(CANCEL, id=id)
         assert (answer["changed"], answer["job"]["status"]) == (True, "CANCELED")
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             while context.nudges:  # nothing tells of the end of a run that is not wanted
                 await paced.job(id)
-        assert time.monotonic() - begun < 2
     await paced.work()
     job = await paced.job(id)
     assert (job["status"], job["outcome"], job["attempt"]) == ("CANCELED", "ERROR", 1)
@@ -111,7 +109,7 @@ async def test_a_job_that_is_deleted_while_it_runs_is_let_go(paced: Service) -> 
     async with paced.working(context):
         await paced.progress(id, 1)
         assert (await paced.ask(DELETE, id=id))["canceledFirst"] is True
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             while context.nudges:
                 await paced.ask("{ viewer { scope } }")
     assert (await paced.kept())["Segment"] == 0
