@@ -90,7 +90,7 @@ class Play:
         self.calls.append(call)
 
 
-@pytest.mark.timeout(300 + ROUNDS)
+@pytest.mark.timeout(300 + 5 * ROUNDS)
 async def test_the_history_holds_whatever_is_canceled_whenever(world: World) -> None:
     seed = random.SystemRandom().randrange(2**32)
     play = Play(
@@ -173,11 +173,11 @@ async def make_conditional(play: Play, name: str, before: UUID) -> UUID:
 async def disturb(play: Play, family: list[UUID]) -> None:
     """Cancel, delete or retry some jobs of a family, each at a moment of its own."""
     rules = family[RULES]
-    for _ in range(play.dice.choice((1, 2, 3))):
+    for _ in range(play.dice.choice((1, 1, 2, 3))):
         steps = play.dice.randrange(STEPS_A_FAMILY * AT_ONCE)
         await play.until(play.steps + steps)
         victim = play.dice.choice([*family, *await children_of(play, rules)])
-        (what,) = play.dice.choices((cancel, delete, retry), (4, 1, 3))
+        (what,) = play.dice.choices((cancel, delete, retry), (4, 1, 2))
         family += await what(play, victim)
 
 
