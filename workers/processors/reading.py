@@ -87,6 +87,8 @@ def pages(
         case "text/plain":
             reader = markdown if markdown.is_markdown(source) else plain
             return _sliced(source, reader.elements(source), done, page_slice)
+    if not source.stat().st_size:
+        raise ProcessingFailed(ErrorCode.UNSUPPORTED_FORMAT, "The file is empty.")
     raise ProcessingFailed(
         ErrorCode.UNSUPPORTED_FORMAT,
         f"{kind} cannot be read; these can: {', '.join(MEDIA_TYPES)}.",

@@ -184,6 +184,13 @@ def test_other_formats_are_refused_and_the_known_ones_named(tmp_path: Path) -> N
     )
 
 
+def test_an_empty_file_is_said_to_be_empty(tmp_path: Path) -> None:
+    source = tmp_path / "empty"
+    source.touch()
+    expected = Failure(ErrorCode.UNSUPPORTED_FORMAT, "The file is empty.")
+    assert failure(source, "application/octet-stream") == expected
+
+
 @pytest.mark.parametrize(
     ("name", "media_type", "text"),
     [
