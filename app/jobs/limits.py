@@ -47,14 +47,17 @@ async def number(work: Work, application_id: UUID) -> Application:
 async def retry_after_seconds(session: ReadSession, application_id: UUID) -> int:
     """Return in how many seconds one more job of the application will have ended.
 
-    As long as one took on average in the last minutes: at least one second, at most an hour, and
-    a minute where none has ended.
+    As long as one took on average since the first of those began that ended in the last minutes: at
+    least one second, at most an hour, and a minute where none has ended.
     """
-    recent = select(func.count()).where(
-        Job.application_id == application_id, col(Job.finished_at) > now() - LOOK_BACK
+    moment = now()
+    began = func.min(func.coalesce(Job.started_at, Job.finished_at))
+    recent = select(func.count(), began).where(
+        Job.application_id == application_id, col(Job.finished_at) > moment - LOOK_BACK
     )
-    ended = (await session.exec(recent)).one()
+    ended, since = (await session.exec(recent)).one()
     if not ended:
         return UNKNOWN_SECONDS
-    seconds = math.ceil(LOOK_BACK.total_seconds() / ended)
-    return min(max(seconds, LEAST_SECONDS), MOST_SECONDS)
+    # What ended before counts for nothing, and so does the time until then.
+    span = min(moment - since, LOOK_BACK)
+    return min(max(math.ceil(span.total_seconds() / ended), LEAST_SECONDS), MOST_SECONDS)
