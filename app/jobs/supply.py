@@ -40,8 +40,12 @@ def produces_documents(type: JobType) -> bool:
 
 async def demand_of(work: Work, job: Job) -> Demand:
     """Return what a job without documents of its own wants of those it comes after."""
-    parent = None if job.parent_id is None else await work.session.get(Job, job.parent_id)
-    origin_id = job.execute_after_id if parent is None else parent.execute_after_id
+    child = await _first_try(work, job)
+    parent = None if child.parent_id is None else await work.session.get(Job, child.parent_id)
+    origin_id = job.execute_after_id
+    # One that repeats the first job of a rule comes after what the rule came after by itself.
+    if parent is not None and (child is job or child.execute_after_id is not None):
+        origin_id = parent.execute_after_id
     before_id = job.execute_after_id or origin_id
     if before_id is None or origin_id is None:
         raise ValueError("it comes after no job")
@@ -100,6 +104,17 @@ async def give(work: Work, job_ids: Sequence[UUID], documents: Sequence[Document
     ]
     if rows:
         await work.session.exec(insert(JobDocument), params=rows)
+
+
+async def _first_try(work: Work, job: Job) -> Job:
+    """Return the job of a rule that this one repeats, or repeats a repetition of; else itself."""
+    first = job
+    while first.parent_id is None and first.retry_of_id is not None:
+        before = await work.session.get(Job, first.retry_of_id)
+        if before is None:
+            return job
+        first = before
+    return first
 
 
 def _family(job_id: UUID) -> Sequence[UUID]:

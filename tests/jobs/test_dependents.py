@@ -254,6 +254,25 @@ async def test_a_tag_chooses_among_what_was_made_of_the_documents_of_the_other(
     assert "no such tag" in (row.error_message or "")
 
 
+async def test_a_retried_job_of_a_rule_looks_by_its_tag_where_the_rule_did(world: World) -> None:
+    source = await world.document()
+    first = await world.create(source)
+    await end(world, first)
+    more = {"type": JobType.CONDITIONAL, "execute_after_id": first}
+    rules = await world.job(S.FAILED, **more)
+    before = await world.job(S.COMPLETED, type=JobType.TRANSFORM, parent_id=rules)
+    lost = {"parent_id": rules, "outcome": JobOutcome.ERROR, "input_tag": "pages"}
+    children = [
+        await world.job(S.FAILED, **lost),
+        await world.job(S.FAILED, execute_after_id=before, **lost),
+    ]
+    wanted = await made(world, of=source, tags=["pages"])
+    for child in children:
+        async with transaction(world.database) as work:
+            again = await retries.retry(work, world.bell, caller=world.caller, job_id=child)
+        assert await document_ids(world, again.id) == [wanted]
+
+
 async def test_a_slice_chooses_among_the_pages_that_were_made_of_a_document(world: World) -> None:
     first = await world.job(S.COMPLETED, type=JobType.CONDITIONAL)
     source = await world.document()
