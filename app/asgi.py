@@ -97,6 +97,7 @@ def _origins(settings: Settings) -> Middleware:
         allow_headers=["*"],  # clients and what watches them add their own
         expose_headers=[
             "x-request-id",
+            "retry-after",
             "accept-ranges",
             "content-disposition",
             "content-range",

@@ -73,6 +73,8 @@ class AppError(Exception):
     meaning: ClassVar[str]
     what_to_do: ClassVar[str]
     retryable: ClassVar[bool] = False
+    retry_after_seconds: int | None = None
+    """When the same request may be taken, as far as that can be told."""
 
     @property
     def type(self) -> str:
@@ -318,6 +320,7 @@ class StoreUnavailable(AppError):
 
     def __init__(self, cause: str) -> None:
         super().__init__(f"The bucket of DOCYARD_STORE_URL fails: {cause}.")
+        self.retry_after_seconds = 30
 
 
 class Forbidden(AppError):

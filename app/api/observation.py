@@ -3,7 +3,7 @@
 import time
 
 from prometheus_client import Counter, Gauge, Histogram
-from starlette.datastructures import Headers
+from starlette.datastructures import MutableHeaders
 from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -26,7 +26,7 @@ STREAMS = Gauge("docyard_event_streams", "Event streams that are open.")
 
 
 class Observation:
-    """Middleware that notes every request and changes none."""
+    """Middleware that notes every request, and names its id in the answer."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -47,13 +47,15 @@ class Observation:
         word = scope["path"].removeprefix(scope.get("root_path", "")).split("/")[1:2]
         route = word[0] if word and word[0] in ROUTES else "other"
         status, is_stream, begun = 500, False, time.perf_counter()
+        request_id = request_id_of(HTTPConnection(scope))
 
         async def noting(message: Message) -> None:
             nonlocal status, is_stream
             if message["type"] == "http.response.start":
                 status = message["status"]
-                kind = Headers(raw=message["headers"]).get("content-type", "")
-                if kind.startswith(STREAM_MEDIA_TYPE):
+                headers = MutableHeaders(scope=message)
+                headers.setdefault("x-request-id", request_id)
+                if headers.get("content-type", "").startswith(STREAM_MEDIA_TYPE):
                     is_stream = True
                     STREAMS.inc()
             await send(message)

@@ -13,12 +13,15 @@ from typing import Any
 from urllib.parse import quote
 from uuid import UUID
 
+from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from app.api import health
+from app.api.answers import HTTP_STATUS, Code, internal_error, log_bug
 from app.api.context import Services
+from app.api.requests import request_id_of
 from app.api.vocabulary import AttachmentType, DocumentStatus
 from app.db.work import reading, transaction
 from app.documents import commands, uploads
@@ -33,6 +36,7 @@ from app.errors import (
     NotFound,
     UploadMismatch,
     UploadRange,
+    problem_type,
 )
 from app.jobs import commands as jobs
 from app.jobs import log
@@ -44,6 +48,7 @@ FILE_HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Cache-Control": "private, no-transform",
 }
+PROBLEM_MEDIA_TYPE = "application/problem+json"
 SOURCE = Path(__file__).parent.parent.parent
 SOURCE_SUFFIXES = {".py", ".mako", ".js", ".jsx", ".css", ".html", ".svg", ".json"}
 MADE = {"dist", "node_modules", "__pycache__"}
@@ -75,11 +80,14 @@ def routes(services: Services) -> list[Route]:
 
 
 def problems(endpoint: Callable[[Request], Any]) -> Callable[[Request], Any]:
-    """Answer refusals as application/problem+json (RFC 9457)."""
+    """Answer refusals as application/problem+json (RFC 9457), and bugs without a word of theirs."""
 
     async def answer(request: Request) -> Response:
+        headers = {}
         try:
             response: Response = await endpoint(request)
+        except HTTPException:
+            raise
         except AppError as error:
             body: dict[str, object] = {
                 "type": error.type,
@@ -90,10 +98,27 @@ def problems(endpoint: Callable[[Request], Any]) -> Callable[[Request], Any]:
             }
             if isinstance(error, UploadRange):
                 body["receivedBytes"] = error.received_bytes
-            response = JSONResponse(body, error.status, media_type="application/problem+json")
+            if error.retry_after_seconds is not None:
+                headers["Retry-After"] = str(error.retry_after_seconds)
+            response = JSONResponse(body, error.status, headers, PROBLEM_MEDIA_TYPE)
+        except Exception as bug:  # noqa: BLE001 - the last place that can log it with its request id
+            request_id = request_id_of(request)
+            log_bug(bug, request_id=request_id)
+            response = JSONResponse(_internal(request_id), 500, headers, PROBLEM_MEDIA_TYPE)
         return response
 
     return answer
+
+
+def _internal(request_id: str) -> dict[str, object]:
+    return {
+        "type": problem_type(Code.INTERNAL),
+        "title": "Internal error",
+        "status": HTTP_STATUS[Code.INTERNAL],
+        "detail": internal_error(request_id)["message"],
+        "code": Code.INTERNAL,
+        "requestId": request_id,
+    }
 
 
 async def _upload(services: Services, request: Request) -> Response:

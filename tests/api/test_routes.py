@@ -53,6 +53,35 @@ async def test_a_store_that_is_gone_is_named(service: Service, tmp_path: Path) -
         assert (answer.status_code, answer.json()["store"]) == (503, False)
 
 
+async def test_a_bug_beside_graphql_is_masked_and_has_the_id_of_its_request(
+    service: Service,
+) -> None:
+    dead = {"database_url": "postgresql://nobody@127.0.0.1:1/none"}
+    headers = {"Authorization": "Bearer dy_x", "X-Request-Id": "of-mine"}
+    async with serve(service.settings.model_copy(update=dead)) as url:
+        answer = await service.http.get(f"{url}/metrics", headers=headers)
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert answer.headers["x-request-id"] == "of-mine"
+    assert (answer.status_code, answer.json()) == (500, {
+        "type": "urn:docyard:problem:internal",
+        "title": "Internal error",
+        "status": 500,
+        "detail": "Something went wrong on our side. The request id is of-mine.",
+        "code": "INTERNAL",
+        "requestId": "of-mine",
+    })  # fmt: skip
+
+
+async def test_what_passes_says_when_to_come_back(service: Service) -> None:
+    _, link = await service.create_upload(1)
+    full = service.settings.model_copy(update={"free_disk_bytes": 2**62})
+    async with serve(full) as url:
+        answer = await service.http.put(link.replace(service.url, url), content=b"x")
+    assert (answer.status_code, answer.json()["code"]) == (507, "STORAGE_FULL")
+    assert answer.headers["retry-after"] == "60"
+    assert answer.headers["x-request-id"]
+
+
 async def test_prometheus_reads_the_figures_with_an_admins_key(service: Service) -> None:
     await service.create("Some text.")
     await service.create("More text.")
