@@ -12,7 +12,7 @@ from hashlib import sha256
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 from sqlmodel import col, func, update
 
 from app.db.work import ReadSession, Work
@@ -62,12 +62,21 @@ async def attach(work: Work, jobs: Sequence[Job]) -> None:
 
 async def measure_again(work: Work, job_ids: Sequence[UUID]) -> None:
     """Note how long the logs of jobs that have ended are now that they say less."""
-    for job_id, text in (await _texts(work.session, job_ids)).items():
-        await work.session.exec(
-            update(Attachment)
-            .where(col(Attachment.job_id) == job_id, col(Attachment.type) == AttachmentType.LOG)
-            .values(size=len(text), sha256=sha256(text).hexdigest())
+    texts = await _texts(work.session, job_ids)
+    rows = [
+        {"job": id, "length": len(text), "hash": sha256(text).hexdigest()}
+        for id, text in texts.items()
+    ]
+    statement = (
+        update(Attachment)
+        .where(
+            col(Attachment.job_id) == bindparam("job"),
+            col(Attachment.type) == AttachmentType.LOG,
         )
+        .values(size=bindparam("length"), sha256=bindparam("hash"))
+    )
+    if rows:
+        await (await work.session.connection()).execute(statement, rows)
 
 
 async def whole(session: ReadSession, job_id: UUID) -> bytes:
