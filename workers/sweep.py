@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable, Coroutine
 from datetime import timedelta
 from typing import Any
@@ -70,10 +71,14 @@ async def leave(context: WorkerContext) -> None:
 
 async def take_back_lost(context: WorkerContext) -> None:
     """Take jobs from workers that have been silent for longer than the lease."""
+    heartbeat = context.settings.heartbeat.total_seconds()
     async with reading(context.database) as session:
         lost = await runs.lost(session)
     for job_id in lost:
+        begun = time.monotonic()
         async with transaction(context.database) as work:
+            if time.monotonic() - begun > heartbeat:
+                return  # whoever kept us from writing kept workers from saying that they live
             delay = context.settings.retry_delay
             await recording.take_back(work, context.bell, job_id, delay=delay)
 
