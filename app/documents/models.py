@@ -28,8 +28,8 @@ class Document(SQLModel, table=True):
             "status <> 'PROCESSED' OR (size IS NOT NULL AND sha256 IS NOT NULL)",
             name="processed_is_hashed",
         ),
-        # Lists, newest first.
-        Index("ix_document_application_created", "application_id", "id"),
+        # Lists, newest first; with the name, which is searched in every row.
+        Index("ix_document_application_filename", "application_id", "id", "filename_folded"),
         index_of_known("ix_document_original", "original_id", "application_id", "id"),
     )
 

@@ -323,6 +323,8 @@ async def _existing(
     work: Work, application_id: UUID, given: Sequence[GivenDocument]
 ) -> Sequence[Document]:
     """Return those of the documents that are there, locked."""
+    if not given:
+        return []
     # A deletion of a document and a new job on it must not miss each other.
     statement = select(Document).where(
         col(Document.id).in_([each.id for each in given]),

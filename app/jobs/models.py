@@ -74,7 +74,8 @@ class Job(SQLModel, table=True):
         # Lists, newest first: all of an application, and by each thing that a filter holds equal.
         # The application stands in each, since SQLite keeps no statistics and takes the index of
         # which it can use most columns.
-        Index("ix_job_application_created", "application_id", "id"),
+        # With the name, which is searched in every row: the rows themselves are much longer.
+        Index("ix_job_application_name", "application_id", "id", "name_folded"),
         Index("ix_job_application_created_at", "application_id", "created_at", "id"),
         Index("ix_job_application_status", "application_id", "status", "id"),
         Index("ix_job_application_type", "application_id", "type", "id"),

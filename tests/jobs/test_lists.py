@@ -3,6 +3,7 @@
 import itertools
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
+from hashlib import sha512
 from typing import Any
 from uuid import UUID
 
@@ -27,6 +28,7 @@ pytestmark = pytest.mark.anyio
 S, F, UP, DOWN = JobStatus, JobOrderField, SortDirection.ASC, SortDirection.DESC
 BEGUN = datetime(2026, 1, 1, tzinfo=UTC)
 FIRST_MOMENT, LAST_MOMENT = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
+NOTES = [*range(0x1D160, 0x1D165), *range(0x1D1BD, 0x1D1C1)]
 NAMES = ["zebra", "Zebra", "äpfel", "Äpfel", "apple", "_under", "ZZ top", "zz-top", "Ω", "😀", ""]
 
 
@@ -336,6 +338,16 @@ async def test_each_filter_finds_what_it_says(world: World) -> None:
             found = await queries.count(session, caller=world.caller, where=where)
             none = await queries.count(session, caller=stranger, where=where)
         assert (found, none) == (len(expected), 0), where
+
+
+async def test_the_name_that_is_longest_when_folded_fits_into_the_index(world: World) -> None:
+    # Of each comes three characters of four bytes, and PostgreSQL has 2,704 bytes for an entry.
+    dice = b"".join(sha512(bytes([place])).digest() for place in range(4))
+    name = "".join(chr(NOTES[number % len(NOTES)]) for number in dice[:255])
+    id = await world.job(S.NEW, name=name)
+    assert len((await world.row(id)).name_folded.encode()) == 255 * 12
+    for part in (name, name[100:]):
+        assert await listed(world, JobFilter(name=part)) == [id]
 
 
 async def test_the_jobs_of_a_document_come_in_any_order(world: World) -> None:

@@ -64,10 +64,11 @@ def columns() -> dict[str, tuple[sa.Column[object], ...]]:
 INDEXES = (
     ("ix_attachment_document_id", "attachment", ["document_id"]),
     ("ix_document_examine_at", "document", ["examine_at"]),
-    ("ix_document_application_created", "document", ["application_id", "id"]),
+    ("ix_document_application_filename", "document", ["application_id", "id", "filename_folded"]),
     ("ix_document_expires_at", "document", ["expires_at"]),
     ("ix_file_removal_due_at", "file_removal", ["due_at"]),
     ("ix_job_application_created_at", "job", ["application_id", "created_at", "id"]),
+    ("ix_job_application_name", "job", ["application_id", "id", "name_folded"]),
     ("ix_job_application_type", "job", ["application_id", "type", "id"]),
     ("ix_job_document_document", "job_document", ["document_id", "job_id"]),
     ("ix_job_expires_at", "job", ["expires_at"]),
@@ -89,6 +90,7 @@ INDEXES_OF_KNOWN = (
 REPLACED_INDEXES = (
     ("ix_document_application_id", "document", ["application_id"]),
     ("ix_document_original_id", "document", ["original_id"]),
+    ("ix_job_application_created", "job", ["application_id", "id"]),
     ("ix_job_document_document_id", "job_document", ["document_id"]),
 )
 
