@@ -97,7 +97,9 @@ def serve(arguments: argparse.Namespace) -> None:
 
 def work(arguments: argparse.Namespace) -> NoReturn:
     folder, supervisor = load("embedded.folder"), load("embedded.supervisor")
-    environment = supervisor.inherited() | folder.environment(folder.complete(settings(arguments)))
+    found = folder.complete(settings(arguments))
+    load("cli.upkeep").check(found)  # where every step of the worker would fail
+    environment = supervisor.inherited() | folder.environment(found)
     command = supervisor.module("workers")
     os.execve(command[0], command, environment)  # noqa: S606 - our own module, and no shell is wanted
 
@@ -133,12 +135,16 @@ def parser() -> argparse.ArgumentParser:
     """Return the parser of the whole command line."""
     root = argparse.ArgumentParser(
         prog="docyard",
-        description="A self-hosted service for document jobs. Settings: DOCYARD_<NAME> variables.",
+        description="A self-hosted service for document jobs.",
+        epilog="Settings are variables, DOCYARD_<NAME>; the README lists them. Exit status: 0 done,"
+        " 1 failed, 2 wrong use or a wrong setting, 3 (run) done in part, 130 interrupted.",
     )
     root.add_argument("--version", action="version", version=f"docyard {version()}")
     commands = root.add_subparsers(title="commands", required=True, metavar="COMMAND")
     folder = argparse.ArgumentParser(add_help=False)
-    folder.add_argument("--data-dir", type=Path, metavar="DIR", help="data folder of the service")
+    folder.add_argument(
+        "--data-dir", type=Path, metavar="DIR", help="data folder of the service (DOCYARD_DATA_DIR)"
+    )
     listen = argparse.ArgumentParser(add_help=False)
     listen.add_argument("--host", help="address to listen on (127.0.0.1)")
     listen.add_argument("--port", type=int, help="port to listen on (8000); 0 takes a free one")
@@ -174,7 +180,9 @@ def add(
 
 def add_up(commands: "Commands", *parents: argparse.ArgumentParser) -> None:
     made = add(commands, "up", up, "run the whole service on this machine", *parents)
-    made.add_argument("--workers", type=int, help="worker processes; 0, the default: one per core")
+    made.add_argument(
+        "--workers", type=int, metavar="N", help="worker processes; 0, the default: one per core"
+    )
     made.add_argument(
         "--ready-file",
         type=Path,
@@ -193,7 +201,7 @@ def add_run(commands: "Commands", *parents: argparse.ArgumentParser) -> None:
         "--out", type=Path, metavar="DIR", help="write NAME.segments.json and NAME.md for each file"
     )
     made.add_argument(
-        "--max-size", type=int, default=5000, metavar="N", help="characters a segment"
+        "--max-size", type=int, default=5000, metavar="N", help="characters a segment (5000)"
     )
     made.add_argument(
         "--url", default=os.environ.get("DOCYARD_URL"), help="a service that runs (DOCYARD_URL)"
@@ -208,9 +216,15 @@ def add_key(commands: "Commands", *parents: argparse.ArgumentParser) -> None:
     key = commands.add_parser("key", help="make API keys")
     verbs = key.add_subparsers(title="commands", required=True, metavar="COMMAND")
     made = add(verbs, "create", create_key, "make an API key and print it, once", *parents)
-    made.add_argument("--application", metavar="NAME", help="made where there is none of this name")
+    made.add_argument(
+        "--application",
+        metavar="NAME",
+        help="whose key it is; made where there is none of this name; else the oldest",
+    )
     made.add_argument("--name", default="command line", help="a name to know the key by")
-    made.add_argument("--scope", choices=("READ", "WRITE", "ADMIN"), default="WRITE")
+    made.add_argument(
+        "--scope", choices=("READ", "WRITE", "ADMIN"), default="WRITE", help="its rights (WRITE)"
+    )
     made.add_argument("--expires-days", type=int, metavar="N", help="days until it is worthless")
 
 

@@ -96,6 +96,53 @@ def test_a_store_that_is_not_known_stops_the_start_with_a_sentence(data_dir: Pat
     assert told == Ended(2, "", wrong)
 
 
+def test_a_server_that_is_no_redis_stops_the_start_with_a_sentence(data_dir: Path) -> None:
+    told = docyard("up", DATA_DIR=str(data_dir), REDIS_URL="http://there")
+    assert (told.status, told.out) == (2, "")
+    assert told.err.startswith("docyard: DOCYARD_REDIS_URL: ")
+    assert told.err.count("\n") == 1
+
+
+@pytest.mark.parametrize("command", ["migrate", "serve", "work", "up"])
+def test_a_database_that_does_not_answer_is_told_in_a_sentence(
+    command: str, data_dir: Path
+) -> None:
+    told = docyard(
+        command,
+        DATA_DIR=str(data_dir),
+        DATABASE_URL="postgresql://docyard:our-secret@127.0.0.1:1/docyard",
+        REDIS_URL="redis://127.0.0.1:1/0",
+        SECRET_KEYS="k" * 32,
+    )
+    assert told.status == 1
+    assert "docyard: DOCYARD_DATABASE_URL cannot be opened: [Errno 111] Connect call" in told.err
+    assert "our-secret" not in told.err
+    assert "Traceback" not in told.err
+
+
+def test_a_worker_does_not_begin_without_tables(data_dir: Path) -> None:
+    told = docyard("work", DATA_DIR=str(data_dir), SECRET_KEYS="k" * 32)
+    wrong = "There is no database yet; run `docyard up` or `docyard migrate` first."
+    assert told == Ended(1, "", f"docyard: {wrong}\n")
+    assert data_dir.stat().st_mode & 0o777 == 0o700
+
+
+def test_a_worker_without_redis_says_so_and_stops_soon(data_dir: Path) -> None:
+    nowhere = {"DATA_DIR": str(data_dir), "REDIS_URL": "redis://127.0.0.1:1/0"}
+    assert docyard("migrate", **nowhere).status == 0
+    command, environment = [sys.executable, "-m", "app", "work"], surroundings(**nowhere)
+    with subprocess.Popen(
+        command, env=environment, cwd=ROOT, stderr=subprocess.PIPE, text=True
+    ) as worker:
+        assert worker.stderr is not None
+        assert any("does not answer" in line for line in worker.stderr)
+        assert any("Starting worker" in line for line in worker.stderr)
+        worker.terminate()
+        _, told = worker.communicate(timeout=30)
+    assert worker.returncode == 0
+    assert "Traceback" not in told
+
+
 def test_a_folder_that_others_use_is_left_as_it_is(tmp_path: Path) -> None:
     tmp_path.chmod(0o755)
     (tmp_path / "theirs").touch()

@@ -26,6 +26,8 @@ logger = logging.getLogger(__name__)
 POLL_SECONDS = 0.1
 READ_LIMIT = 1000
 """Rings that are looked at in one go: more than all slots of the largest fleet."""
+FAREWELL_SECONDS = 3.0
+"""How long a worker that stops waits for a Redis that has gone; else it would for two minutes."""
 OVERTIME = timedelta(minutes=2)
 """Ours ends a job long before arq does."""
 
@@ -42,7 +44,11 @@ def main() -> int:
     forbid_core_dumps()
     if not settings.secret_keys:
         logger.warning("DOCYARD_SECRET_KEYS is not set: jobs with passwords fail on this worker")
-    asyncio.run(serve(settings))
+    try:
+        asyncio.run(serve(settings))
+    except SettingError as error:  # an address that is none
+        sys.stderr.write(f"{error}\n")
+        return 2
     return 0
 
 
@@ -53,6 +59,8 @@ async def serve(settings: Settings) -> None:
     for name in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(name, stop.set)
     async with open_context(settings) as context:
+        if not await context.bell.ping():
+            logger.warning("Redis (DOCYARD_REDIS_URL) does not answer; there is no work until then")
         worker = arq_worker(context)
         work: tuple[Coroutine[Any, Any, object], ...] = (
             worker.async_run(),
@@ -112,7 +120,8 @@ async def close(worker: Worker) -> None:
         task.cancel()
     await asyncio.gather(*running, return_exceptions=True)
     worker.tasks.clear()
-    await worker.close()
+    async with asyncio.timeout(FAREWELL_SECONDS):
+        await worker.close()
 
 
 async def hear_cancels(context: WorkerContext) -> None:

@@ -9,6 +9,7 @@ from app.accounts.models import Scope
 from app.db import migration
 from app.db.engine import Database
 from app.embedded import keys
+from app.embedded.database import open_database
 from app.embedded.endpoint import Endpoint
 from app.embedded.folder import Folder, keeps_database
 from app.settings import Settings
@@ -20,6 +21,15 @@ def migrate(settings: Settings) -> None:
     if keeps_database(settings):
         Folder(settings.data_dir).open()
     asyncio.run(_migrate(settings))
+
+
+def check(settings: Settings) -> None:
+    """Return where the database can be worked with.
+
+    Raises:
+        CommandFailed: it does not answer, or is not up to date.
+    """
+    asyncio.run(_check(settings))
 
 
 def create_key(
@@ -57,11 +67,13 @@ def show_explorer(settings: Settings) -> None:
 
 
 async def _migrate(settings: Settings) -> None:
-    database = Database(settings.database_url)
-    try:
+    async with open_database(settings) as database:
         await migration.migrate(database)
-    finally:
-        await database.close()
+
+
+async def _check(settings: Settings) -> None:
+    async with _current_database(settings):
+        pass
 
 
 async def _create_key(settings: Settings, asked: keys.Asked) -> str:
@@ -79,16 +91,13 @@ async def _current_database(settings: Settings) -> AsyncIterator[Database]:
     """Open the database.
 
     Raises:
-        CommandFailed: there is none, or it is not up to date.
+        CommandFailed: there is none, it does not answer, or it is not up to date.
     """
     if keeps_database(settings) and not (settings.data_dir / "docyard.db").exists():
         raise CommandFailed(
             "There is no database yet; run `docyard up` or `docyard migrate` first."
         )
-    database = Database(settings.database_url)
-    try:
+    async with open_database(settings) as database:
         if not await migration.is_current(database):
             raise CommandFailed("The database is not up to date; run `docyard migrate` first.")
         yield database
-    finally:
-        await database.close()

@@ -44,15 +44,19 @@ class Folder:
             self.path.mkdir(mode=PRIVATE, parents=True, exist_ok=True)
             self._make_private()
         except OSError as error:
-            raise SettingError(f"DOCYARD_DATA_DIR: {self.path}: {error.strerror}.") from None
+            raise self._wrong(error) from None
 
     def lock(self) -> None:
         """Take the folder for this process, until it ends.
 
         Raises:
             CommandFailed: a service uses it.
+            SettingError: nothing can be written there.
         """
-        fd = os.open(self.path / LOCK, os.O_CREAT | os.O_RDWR, 0o600)
+        try:
+            fd = os.open(self.path / LOCK, os.O_CREAT | os.O_RDWR, 0o600)
+        except OSError as error:
+            raise self._wrong(error) from None
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -101,6 +105,9 @@ class Folder:
             raise SettingError(f"{path} holds no key; remove it and a new one is made.")
         return key
 
+    def _wrong(self, error: OSError) -> SettingError:
+        return SettingError(f"DOCYARD_DATA_DIR: {self.path}: {error.strerror}.")
+
     def _make_private(self) -> None:
         mode = stat.S_IMODE(self.path.stat().st_mode)
         if not mode & OTHERS:
@@ -109,7 +116,7 @@ class Folder:
         if any(self.path.iterdir()) and not (self.path / LOCK).exists():
             raise SettingError(
                 f"DOCYARD_DATA_DIR: {self.path} holds other files and others may look into it;"
-                " name a folder of its own."
+                " name a folder of its own, or close it to them (chmod 700)."
             )
         self.path.chmod(PRIVATE)
 
@@ -117,6 +124,11 @@ class Folder:
 def keeps_database(settings: Settings) -> bool:
     """Return whether the database is a file in the data folder: a single machine, not a cluster."""
     return settings.database_url.startswith(f"sqlite:///{settings.data_dir}/")
+
+
+def keeps_files(settings: Settings) -> bool:
+    """Return whether documents are kept in the data folder."""
+    return settings.store_url.startswith(f"file://{settings.data_dir}/")
 
 
 def needs_valkey(settings: Settings) -> bool:
@@ -129,9 +141,12 @@ def complete(settings: Settings) -> Settings:
     """Return the settings with what the data folder gives: its key, and where Valkey's socket is.
 
     Raises:
-        SettingError: a cluster has no keys; each machine would make another one.
+        SettingError: the folder cannot be used, or a cluster has no keys: each machine would make
+            another one.
     """
     found: dict[str, object] = {}
+    if keeps_database(settings) or keeps_files(settings):
+        Folder(settings.data_dir).open()  # before anything is kept in it, for nobody else to see
     if needs_valkey(settings):
         found["redis_url"] = Valkey(settings.data_dir).url
     if not settings.secret_keys:
@@ -140,9 +155,7 @@ def complete(settings: Settings) -> Settings:
                 "DOCYARD_SECRET_KEYS is not set: with a database outside the data folder every"
                 f" machine needs the same keys, of {SECRET_KEY_CHARS} characters or more."
             )
-        folder = Folder(settings.data_dir)
-        folder.open()
-        found["secret_keys"] = (SecretStr(folder.secret_key()),)
+        found["secret_keys"] = (SecretStr(Folder(settings.data_dir).secret_key()),)
     return settings.model_copy(update=found)
 
 

@@ -15,10 +15,12 @@ from app.db.engine import Database
 from app.db.migration import migrate
 from app.documents.store import store_for
 from app.embedded import endpoint, keys, supervisor
+from app.embedded.database import open_database
 from app.embedded.endpoint import Endpoint
 from app.embedded.folder import Folder, complete, environment, needs_valkey
 from app.embedded.supervisor import Child, Supervisor
 from app.embedded.valkey import Valkey
+from app.jobs.queue import connection_pool
 from app.lifeline import Lifeline
 from app.settings import SettingError, Settings
 from app.terminal import say
@@ -52,7 +54,8 @@ def up(settings: Settings, *, ready_file: Path | None, attended: bool = True) ->
     folder = Folder(settings.data_dir)
     folder.open()
     folder.lock()
-    store_for(settings)  # raises now what would stop every child
+    store_for(settings)  # raise now what would stop every child
+    connection_pool(settings.redis_url, patient=False)
     service = Service(complete(settings), folder, ready_file, attended=attended)
     asyncio.run(service.run())
 
@@ -117,12 +120,9 @@ class Service:
         await asyncio.Event().wait()
 
     async def _prepare_database(self) -> keys.StartKeys:
-        database = Database(self._settings.database_url)
-        try:
+        async with open_database(self._settings) as database:
             await migrate(database)
             made = await keys.make_for_start(database, self._settings, attended=self._attended)
-        finally:
-            await database.close()
         self._start_key = made.start_id
         if made.first is not None:
             say("Your first API key, with every right. It is shown only now, so keep it:")
