@@ -1,6 +1,9 @@
 """The README is true: its GraphQL fits the schema, its tables the code, its commands CI."""
 
 import re
+import sqlite3
+import subprocess
+from contextlib import closing
 from dataclasses import fields
 from pathlib import Path
 
@@ -54,6 +57,19 @@ def test_ci_runs_the_commands_of_the_readme(kind: str) -> None:
     (command,) = blocks(f"sh {kind}")
     assert command.strip()
     assert f"readme {kind}" in (ROOT / ".ci" / "run").read_text()
+
+
+def test_the_command_for_backups_copies_a_database_that_is_written_to(tmp_path: Path) -> None:
+    (command,) = blocks("sh backup")
+    with closing(sqlite3.connect(tmp_path / "docyard.db", isolation_level=None)) as writer:
+        writer.execute("PRAGMA journal_mode = WAL")
+        writer.execute("CREATE TABLE job (number INTEGER)")
+        writer.execute("INSERT INTO job VALUES (1)")
+        writer.execute("BEGIN IMMEDIATE")
+        writer.execute("INSERT INTO job VALUES (2)")
+        subprocess.run(["bash", "-euc", command], cwd=tmp_path, check=True)
+    with closing(sqlite3.connect(tmp_path / "backup.db")) as copy:
+        assert copy.execute("SELECT number FROM job").fetchall() == [(1,)]
 
 
 def test_the_states_are_those_of_the_table() -> None:

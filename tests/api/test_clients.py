@@ -6,6 +6,7 @@ CLIENT_CUTS says how often each is cut off.
 import asyncio
 import json
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import Callable, Coroutine
@@ -30,7 +31,9 @@ pytestmark = pytest.mark.anyio
 CUTS = int(os.environ.get("CLIENT_CUTS", "20"))
 PATIENCE_SECONDS = 60
 DOCUMENTS = ["pages 2"] * 20
-WEB = Path(__file__).parents[2] / "app" / "web"
+ROOT = Path(__file__).parents[2]
+README = ROOT / "README.md"
+WEB = ROOT / "app" / "web"
 WS_VERSION = "8.23.0"
 GRAPHQL_WS = """
 import { createClient } from 'graphql-ws';
@@ -83,8 +86,8 @@ async def follow_with_gql(url: str, token: str, id: str) -> list[Event]:
 
 
 @pytest.fixture(scope="session")
-def graphql_ws(tmp_path_factory: pytest.TempPathFactory) -> Follow:
-    """Return all events of a job, by graphql-ws in Node.js."""
+def javascript(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder in which programs for Node.js find graphql-ws."""
     node, npm = shutil.which("node"), shutil.which("npm")
     if node is None or npm is None:
         pytest.skip("Node.js is not here, in which graphql-ws runs")
@@ -95,12 +98,18 @@ def graphql_ws(tmp_path_factory: pytest.TempPathFactory) -> Follow:
     installed = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     if installed.returncode != 0:
         pytest.skip(f"the npm registry is not reached: {installed.stderr.strip()[-200:]}")
-    (folder / "follow.mjs").write_text(GRAPHQL_WS)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def graphql_ws(javascript: Path) -> Follow:
+    """Return all events of a job, by graphql-ws in Node.js."""
+    (javascript / "follow.mjs").write_text(GRAPHQL_WS)
 
     async def follow(url: str, token: str, id: str) -> list[Event]:
         task = json.dumps({"url": url, "token": token, "query": EVENTS, "id": id})
         process = await asyncio.create_subprocess_exec(
-            node, "follow.mjs", cwd=folder, env=os.environ | {"TASK": task}, stdout=-1
+            "node", "follow.mjs", cwd=javascript, env=os.environ | {"TASK": task}, stdout=-1
         )
         written, _ = await process.communicate()
         assert process.returncode == 0
@@ -108,6 +117,22 @@ def graphql_ws(tmp_path_factory: pytest.TempPathFactory) -> Follow:
         return events
 
     return follow
+
+
+def from_readme(url: str, *, token: str) -> str:
+    """Return the program in the README, for this service and a file of ours."""
+    text = README.read_text()
+    program = "".join(re.findall(r"^```js\n(.*?)^```$", text, re.MULTILINE | re.DOTALL))
+    program = program.replace("http://127.0.0.1:8000/graphql", url)
+    patience = "retryAttempts: Infinity,"
+    program = program.replace(patience, f"{patience} retryWait: async () => {{}},")
+    create, watch = re.findall(r"^```graphql\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)[:2]
+    given = json.dumps({"KEY": token, "CREATE": create, "WATCH": watch})
+    return (
+        "import WebSocket from 'ws';\nglobalThis.WebSocket = WebSocket;\n"
+        f"const {{ KEY, CREATE, WATCH }} = {given};\n"
+        f"const file = new File(['pages 5'], 'a.txt');\n{program}"
+    )
 
 
 async def follow_jobs(paced: Service, cutter: Cutter, follow: Follow) -> None:
@@ -148,3 +173,29 @@ async def test_graphql_ws_misses_and_repeats_nothing_over_broken_connections(
     async with cutting(paced.url, seed=2) as cutter:
         await follow_jobs(paced, cutter, graphql_ws)
     assert cutter.cuts >= CUTS
+
+
+@pytest.mark.parametrize("kind_of_database", ["sqlite"], indirect=True)
+async def test_the_program_in_the_readme_misses_and_repeats_nothing(
+    paced: Service, javascript: Path
+) -> None:
+    async with cutting(paced.url, seed=3) as cutter:
+        url = cutter.url.replace("ws:", "http:")
+        (javascript / "readme.mjs").write_text(from_readme(url, token=paced.token))
+        process = await asyncio.create_subprocess_exec(
+            "node", "readme.mjs", cwd=javascript, stdout=asyncio.subprocess.PIPE
+        )
+        assert process.stdout is not None
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            first = await process.stdout.readline()
+            await paced.work()
+            lines = [first, *(await process.stdout.read()).splitlines()]
+            assert await process.wait() == 0
+    (job,) = (await paced.ask("{ jobs { nodes { id } } }"))["nodes"]
+    events = [line.decode().split() for line in lines[:-1]]
+    assert [(int(seq), status) for seq, status, _ in events] == [
+        (seq, status) for seq, _, status, *_ in await logged(paced, job["id"])
+    ]
+    assert events[-1][1:] == ["COMPLETED", "100"]
+    assert lines[-1] == b"complete"
+    assert cutter.cuts > 0
