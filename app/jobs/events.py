@@ -109,7 +109,8 @@ async def move_together(
     for job in moved:
         work.after_commit(partial(_log, job.id, to))
     if to in FINISHED:
-        await _close(work, moved)
+        for place in range(0, len(moved), AT_ONCE):
+            await _close(work, moved[place : place + AT_ONCE])
     return moved
 
 

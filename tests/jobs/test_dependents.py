@@ -6,6 +6,8 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
+from sqlalchemy import event
+from sqlalchemy.engine import Engine
 from sqlmodel import select
 from world import World
 
@@ -295,23 +297,10 @@ async def test_a_job_that_gets_no_documents_fails_and_takes_along_what_follows(
 
 async def test_a_chain_of_five_hundred_fails_at_once(world: World) -> None:
     first = last = await world.create()
+    rows = jobs_that_wait(world, 500)
+    for row in rows:
+        row.execute_after_id, last = last, row.id
     async with transaction(world.database) as work:
-        rows = [
-            Job(
-                application_id=world.caller.application_id,
-                number=number,
-                name=f"job {number}",
-                type=JobType.SEGMENT,
-                status=S.PENDING,
-                settings={},
-                max_attempts=3,
-                timeout_seconds=60,
-                event_seq=1,
-            )
-            for number in range(1001, 1501)
-        ]
-        for row in rows:
-            row.execute_after_id, row.waits_for_job, last = last, True, row.id
         work.session.add_all(rows)
     tip = await after(world, last)
     await end(world, first, S.CANCELED)
@@ -322,6 +311,49 @@ async def test_a_chain_of_five_hundred_fails_at_once(world: World) -> None:
     async with transaction(world.database) as work:
         jobs: Sequence[Job] = (await work.session.exec(select(Job))).all()
     assert {job.status for job in jobs if job.id != first} == {S.FAILED}
+
+
+async def test_however_many_jobs_fail_together_a_statement_names_a_bounded_number(
+    world: World,
+) -> None:
+    """PostgreSQL takes 32,767 values at most."""
+    first = await world.create()
+    rows = jobs_that_wait(world, 2 * events.AT_ONCE)
+    for row in rows:
+        row.execute_after_id = first
+    async with transaction(world.database) as work:
+        work.session.add_all(rows)
+    counts = []
+
+    def note(*seen: Any) -> None:  # noqa: ANN401 - what SQLAlchemy tells
+        _connection, _cursor, _statement, values, _context, is_many = seen
+        counts.append(0 if is_many else len(values))
+
+    event.listen(Engine, "before_cursor_execute", note)
+    try:
+        await end(world, first, S.CANCELED)
+    finally:
+        event.remove(Engine, "before_cursor_execute", note)
+    assert (await world.row(rows[-1].id)).status is S.FAILED
+    assert max(counts) < 5 * events.AT_ONCE
+
+
+def jobs_that_wait(world: World, count: int) -> list[Job]:
+    return [
+        Job(
+            application_id=world.caller.application_id,
+            number=1001 + place,
+            name=f"job {place}",
+            type=JobType.SEGMENT,
+            status=S.PENDING,
+            settings={},
+            max_attempts=3,
+            timeout_seconds=60,
+            event_seq=1,
+            waits_for_job=True,
+        )
+        for place in range(count)
+    ]
 
 
 async def test_a_new_job_and_the_end_of_the_other_do_not_miss_each_other(world: World) -> None:
