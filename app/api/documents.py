@@ -85,11 +85,13 @@ class Document(Node):
             return BigInt(self.row.size)
         return BigInt(await info.context.services.store.received(self.row.id))
 
-    @strawberry.field(description="The document this one was made from; null for an upload.")
+    @strawberry.field(
+        description="The document this one was made from; null for an upload, and where it is gone."
+    )
     async def original(self, info: Info) -> "Document | None":
         return await document_of(info.context, self.row.original_id)
 
-    @strawberry.field(description="The job that made it; null for an upload.")
+    @strawberry.field(description="The job that made it; null for an upload, and where it is gone.")
     async def produced_by(self, info: Info) -> JobLater | None:
         from app.api.jobs import Job  # noqa: PLC0415 - documents and jobs name each other
 

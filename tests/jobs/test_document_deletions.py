@@ -1,7 +1,8 @@
 """A document is deleted at once, unless a job needs it; jobs that have ended go on without it."""
 
 import asyncio
-from collections.abc import AsyncIterator
+import random
+from collections.abc import AsyncIterator, Callable, Coroutine
 from datetime import timedelta
 from functools import partial
 from typing import Any
@@ -18,8 +19,8 @@ from app.documents import uploads
 from app.documents.commands import announce
 from app.documents.models import Document, DocumentStatus
 from app.documents.store import store_for
-from app.errors import DocumentInUse, NotFound, UploadBusy
-from app.jobs import deletions, uses
+from app.errors import DocumentInUse, ErrorCode, Failure, NotFound, NothingToRetry, UploadBusy
+from app.jobs import commands, deletions, recording, retries, uses
 from app.jobs.models import Job, JobDocument, RuleDocument
 from app.jobs.states import OPEN, JobStatus
 from app.jobs.types import JobType
@@ -202,6 +203,34 @@ async def test_a_new_job_has_its_document_or_is_refused(world: World) -> None:
         assert len((await session.exec(select(Job.id))).all()) == outcomes.count(True)
 
 
+async def test_all_that_happens_to_a_document_at_once_is_carried_out_or_refused(
+    world: World,
+) -> None:
+    dice = random.Random(5)  # noqa: S311 - an order, no secret
+    for number in range(6):
+        first, second = await world.document(), await world.document()
+        job = await world.create(first, second, owned=bool(number % 2))
+        await end(world)
+        steps: list[Callable[[], Coroutine[Any, Any, UUID | None]]] = [
+            *(partial(delete, world, each) for each in (first, second, first)),
+            partial(delete_job, world, job),
+            partial(retry, world, job),
+            partial(world.create, second, first),
+        ]
+        dice.shuffle(steps)
+        answers = await asyncio.gather(*map(carried_out, steps), return_exceptions=True)
+        for answer in answers:
+            if isinstance(answer, UUID):
+                async with transaction(world.database) as work:
+                    await commands.cancel(work, world.bell, caller=world.caller, job_id=answer)
+            else:
+                assert answer is None or isinstance(
+                    answer, (DocumentInUse, NotFound, NothingToRetry)
+                )
+    async with reading(world.database) as session:
+        assert (await session.exec(select(Job.id).where(Job.status == "PENDING"))).all() == []
+
+
 @pytest.mark.parametrize("first", ["job", "deletion"])
 async def test_who_comes_second_waits_for_the_first(world: World, first: str) -> None:
     if world.database.is_sqlite:
@@ -324,6 +353,30 @@ async def delete(world: World, id: UUID) -> None:
         await deletions.delete_document(
             work, caller=world.caller, document_id=id, store=world.store
         )
+
+
+async def delete_job(world: World, id: UUID) -> None:
+    """Delete a job."""
+    async with transaction(world.database) as work:
+        await deletions.delete(work, world.bell, caller=world.caller, job_id=id, store=world.store)
+
+
+async def retry(world: World, id: UUID) -> UUID:
+    """Repeat a job; return the new one."""
+    async with transaction(world.database) as work:
+        return (await retries.retry(work, world.bell, caller=world.caller, job_id=id)).id
+
+
+async def end(world: World) -> None:
+    """Do one document of the job that is due, and fail the other."""
+    run = await world.claimed()
+    await world.record(run, 1, total=1)
+    async with transaction(world.database) as work:
+        for document, failure in zip(
+            run.documents, (None, Failure(ErrorCode.CORRUPT, "It is broken.")), strict=True
+        ):
+            await recording.end_document(work, world.bell, run, document, failure)
+        await recording.finish(work, world.bell, run)
 
 
 async def documents(world: World) -> set[UUID]:
