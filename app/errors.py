@@ -360,7 +360,7 @@ class CursorExpired(AppError):
     code = "CURSOR_EXPIRED"
     title = "Cursor expired"
     status = 410
-    meaning = "Events after this cursor may have been forgotten: it is older than a day."
+    meaning = "This cursor is older than a day, and a deletion after it may have been forgotten."
     what_to_do = "Read the jobs anew, then watch from now on without a cursor."
 
     def __init__(self) -> None:

@@ -8,7 +8,8 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Integer, literal_column
+from sqlalchemy import ColumnElement, Integer, exists, literal_column
+from sqlalchemy.orm import aliased
 from sqlmodel import SQLModel, col, delete, func, select
 from sqlmodel.sql.expression import SelectOfScalar
 
@@ -181,9 +182,16 @@ async def forget(context: WorkerContext) -> None:
 
 def _old() -> list[tuple[type[SQLModel], ColumnElement[bool]]]:
     moment = now()
-    told = col(JobEvent.kind) == literal_column("'DELETED'")  # as the index has it
+    later = aliased(JobEvent)
+    word: ColumnElement[str] = literal_column("'DELETED'")  # as the index has it
+    told = (col(JobEvent.kind) == word) & (col(JobEvent.at) < moment - feed.DELETED_KEPT)
+    newest = ~exists().where(
+        col(later.application_id) == JobEvent.application_id,
+        col(later.kind) == word,
+        col(later.at) > JobEvent.at,
+    )
     return [
-        (JobEvent, told & (col(JobEvent.at) < moment - feed.DELETED_KEPT)),
+        (JobEvent, told & ~newest),
         (IdempotencyKey, col(IdempotencyKey.created_at) < moment - idempotency.KEPT),
         (Worker, col(Worker.last_seen_at) < moment - WORKERS_KEPT),
     ]

@@ -132,11 +132,14 @@ async def follow_feed(
         InvalidCursor: it is no cursor of an event.
         CursorExpired: events after it may have been forgotten.
     """
-    place = None if after is None else feed.place_at(after)
-    async with context.services.live.feed(context.caller.application_id) as (tail, wake):
-        if place is None:
-            async with context.reading() as session:
-                place = await feed.newest(session)
+    owner = context.caller.application_id
+    async with context.services.live.feed(owner) as (tail, wake):
+        async with context.reading() as session:
+            place = (
+                await feed.newest(session)
+                if after is None
+                else await feed.place_at(session, after, application_id=owner)
+            )
         while True:
             rows = await tail.after(place)
             for row in await _meant(context, rows, where, kinds):

@@ -296,7 +296,8 @@ class Subscription:
     @strawberry.subscription(
         description="The events of all your jobs that match, from now on or from the cursor of any "
         "event. `statuses` is held against the event, all else against the job as it is; the end "
-        "of a deleted job is told whatever the filter says but `ids`. A cursor is good for a day."
+        "of a deleted job is told whatever the filter says but `ids`. A cursor is good for a day, "
+        "and for as long as no job is deleted."
     )
     async def events(
         self,

@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import BigInteger, String, cast, tuple_
+from sqlalchemy import BigInteger, String, cast, literal_column, tuple_
 from sqlmodel import col, func, select
 
 from app.accounts.caller import Caller
@@ -26,7 +26,9 @@ from app.jobs.models import Job, JobEvent
 from app.jobs.types import EventKind
 
 DELETED_KEPT = timedelta(days=1)
-"""How long the event that tells of a deletion is kept; an older cursor may have missed one."""
+"""How long the event that tells of a deletion is kept; of each application the newest is for good,
+so that an older cursor is known to have missed none, or may have."""
+CLOCKS_APART = timedelta(minutes=1)
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -50,7 +52,7 @@ def place_of(event: JobEvent) -> Place:
     return Place(event.transaction_id or 0, event.id or 0)
 
 
-def place_at(cursor: str) -> Place:
+async def place_at(session: ReadSession, cursor: str, *, application_id: UUID) -> Place:
     """Return the place that the cursor of an event stands for.
 
     Raises:
@@ -66,7 +68,13 @@ def place_at(cursor: str) -> Place:
     if not (0 <= place.transaction_id < 2**63 and 0 <= place.id < 2**63):
         raise InvalidCursor
     if told_at < now() - DELETED_KEPT:
-        raise CursorExpired
+        deleted = select(JobEvent.id).where(
+            JobEvent.application_id == application_id,
+            col(JobEvent.kind) == literal_column("'DELETED'"),  # as the index has it
+            col(JobEvent.at) > told_at - CLOCKS_APART,
+        )
+        if (await session.exec(deleted.limit(1))).first() is not None:
+            raise CursorExpired
     return place
 
 

@@ -11,7 +11,7 @@ from app.clock import now
 from app.db.pages import cursor as opaque
 from app.db.work import reading, transaction
 from app.errors import CursorExpired, InvalidCursor
-from app.jobs import events, feed
+from app.jobs import deletions, events, feed
 from app.jobs.events import Note
 from app.jobs.feed import Batch, Place
 from app.jobs.models import JobEvent
@@ -83,7 +83,13 @@ async def test_one_cursor_is_good_in_the_job_and_in_the_feed(world: World) -> No
     (row,) = (await batch(world, Place(0, 0))).rows
     cursor = events.cursor(row)
     assert events.cursor_seq(cursor, job_id=id) == 1
-    assert feed.place_at(cursor) == feed.place_of(row)
+    assert await place_at(world, cursor) == feed.place_of(row)
+
+
+async def place_at(world: World, cursor: str) -> Place:
+    """Return the place of a cursor in the feed of our application."""
+    async with reading(world.database) as session:
+        return await feed.place_at(session, cursor, application_id=world.caller.application_id)
 
 
 async def test_a_cursor_that_is_too_old_or_forged_is_refused(world: World) -> None:
@@ -92,10 +98,13 @@ async def test_a_cursor_that_is_too_old_or_forged_is_refused(world: World) -> No
         id=1, job_id=id, application_id=id, seq=1, transaction_id=1, kind=EventKind.LOG,
         at=now() - timedelta(days=1, seconds=1), status=JobStatus.PENDING, progress=0,
     )  # fmt: skip
+    assert await place_at(world, events.cursor(old)) == Place(1, 1)  # nothing was deleted since
+    async with transaction(world.database) as work:
+        await deletions.delete(work, world.bell, caller=world.caller, job_id=id, store=world.store)
     with pytest.raises(CursorExpired):
-        feed.place_at(events.cursor(old))
+        await place_at(world, events.cursor(old))
     assert events.cursor_seq(events.cursor(old), job_id=id) == 1
     for forged in ("", "x", opaque(id.hex, 1, 1, 1), opaque(id.hex, 1, -1, 1, 1),
                    opaque(id.hex, 1, 1, 2**63, 1), opaque(id.hex, 1, 1, 1, 10**40)):  # fmt: skip
         with pytest.raises(InvalidCursor):
-            feed.place_at(forged)
+            await place_at(world, forged)
