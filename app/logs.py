@@ -10,7 +10,9 @@ from datetime import UTC, datetime
 
 from app.terminal import printable
 
-TALKATIVE = ("alembic", "httpx2", "httpcore2", "websockets", "aiosqlite", "multipart", "uvicorn")
+TALKATIVE = (
+    "alembic", "httpx2", "httpcore2", "websockets", "aiosqlite", "multipart", "uvicorn", "arq",
+)  # fmt: skip
 """Libraries whose INFO is our DEBUG."""
 
 

@@ -136,7 +136,7 @@ def test_a_worker_without_redis_says_so_and_stops_soon(data_dir: Path) -> None:
     ) as worker:
         assert worker.stderr is not None
         assert any("does not answer" in line for line in worker.stderr)
-        assert any("Starting worker" in line for line in worker.stderr)
+        assert any(" begins" in line for line in worker.stderr)
         worker.terminate()
         _, told = worker.communicate(timeout=30)
     assert worker.returncode == 0
@@ -199,6 +199,23 @@ def test_the_doctor_says_what_is_well_and_what_fails(data_dir: Path) -> None:
     assert "ok     database                none yet; the first start makes it" in told.out
     assert "FAILS  Redis" in told.out
     assert "extra: predict" in told.out
+
+
+def test_the_doctor_looks_at_a_store_that_is_elsewhere_and_at_no_folder_then(
+    data_dir: Path,
+) -> None:
+    told = docyard(
+        "doctor",
+        DATA_DIR=str(data_dir),
+        DATABASE_URL="postgresql://nobody@127.0.0.1:1/none",
+        REDIS_URL="redis://127.0.0.1:1/0",
+        STORE_URL="s3://there?not",
+    )
+    assert told.status == 1
+    assert "FAILS  store" in told.out
+    assert "use s3://bucket or s3://bucket/prefix." in told.out
+    assert "data folder" not in told.out
+    assert not data_dir.exists()
 
 
 def test_a_file_that_is_not_there_is_wrong_use(data_dir: Path) -> None:

@@ -62,6 +62,7 @@ async def serve(settings: Settings) -> None:
         if not await context.bell.ping():
             logger.warning("Redis (DOCYARD_REDIS_URL) does not answer; there is no work until then")
         worker = arq_worker(context)
+        logger.info("worker %s begins", context.worker_id)
         work: tuple[Coroutine[Any, Any, object], ...] = (
             worker.async_run(),
             sweep.sweep_for_ever(context),

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from uuid import UUID
 
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
@@ -16,14 +17,18 @@ from rich.text import Text
 
 from app.db.engine import Database
 from app.db.migration import is_current
+from app.documents.store import store_for
 from app.embedded import supervisor, valkey
-from app.embedded.folder import Folder, keeps_database, needs_valkey
+from app.embedded.folder import Folder, keeps_database, keeps_files, needs_valkey
+from app.errors import AppError
 from app.jobs.extras import EXTRAS
 from app.settings import MIB, SettingError, Settings
 from app.terminal import CommandFailed, printable
 from app.web import has_page
 
 ANSWER_SECONDS = 5.0
+UNFOLDED = 1000
+NO_FILE = UUID(int=0)
 CONFINEMENT_SECONDS = 120.0
 
 
@@ -45,12 +50,15 @@ def examine(settings: Settings) -> int:
     findings.append(explorer_finding())
     findings += extra_findings()
     findings += confinement_findings()
-    Console(soft_wrap=not sys.stdout.isatty()).print(table(findings))
+    width = None if sys.stdout.isatty() else UNFOLDED  # for grep, a line each
+    Console(width=width).print(table(findings))
     return int(any(found.essential and not found.holds for found in findings))
 
 
 def folder_findings(settings: Settings) -> Iterator[Finding]:
-    """Look at the data folder and its space."""
+    """Look at the data folder and its space, where anything is kept there."""
+    if not (keeps_database(settings) or keeps_files(settings) or needs_valkey(settings)):
+        return
     try:
         folder = Folder(settings.data_dir)
         folder.open()
@@ -77,8 +85,9 @@ def keys_finding(settings: Settings) -> Finding:
 
 
 async def service_findings(settings: Settings) -> list[Finding]:
-    """Look at the database and at the server that rings."""
-    return [await database_finding(settings), await redis_finding(settings)]
+    """Look at the database, the server that rings, and the store outside of the data folder."""
+    found = [await database_finding(settings), await redis_finding(settings)]
+    return found if keeps_files(settings) else [*found, await store_finding(settings)]
 
 
 async def database_finding(settings: Settings) -> Finding:
@@ -118,6 +127,18 @@ async def redis_finding(settings: Settings) -> Finding:
     finally:
         await client.aclose()
     return Finding("Redis", holds=True, detail="answers")
+
+
+async def store_finding(settings: Settings) -> Finding:
+    """Look whether the place of the files answers."""
+    try:
+        async with asyncio.timeout(ANSWER_SECONDS):
+            await store_for(settings).received(NO_FILE)
+    except TimeoutError:
+        return Finding("store", holds=False, detail="does not answer")
+    except (SettingError, AppError, OSError) as error:
+        return Finding("store", holds=False, detail=str(error))
+    return Finding("store", holds=True, detail="answers")
 
 
 def explorer_finding() -> Finding:
