@@ -46,10 +46,10 @@ def test_graphql_in_the_readme_fits_the_schema(block: str) -> None:
     assert validate(schema._schema, parse(block)) == []
 
 
-def test_the_curl_command_sends_the_mutation_shown_above_it() -> None:
-    (query,) = re.findall(r'"query": "(.*?)"}\'', README)
-    flat = " ".join(blocks("graphql")[0].split())
-    assert query == flat
+def test_the_curl_commands_send_what_is_shown_and_what_fits() -> None:
+    create, watch = re.findall(r'"query": "(.*?)"}\'', README)
+    assert create == " ".join(blocks("graphql")[0].split())
+    assert validate(schema._schema, parse(watch)) == []
 
 
 @pytest.mark.parametrize("kind", ["run", "test"])
