@@ -179,11 +179,18 @@ async def _asked(context: Context, input: CreateJobInput, taken: Intake) -> _Ask
     options = _document_options(context, data, resolved, request.options)
     documents = await taken.take(data, options)
     documents += [GivenDocument(existing_id("document", id)) for id in input.document_ids or []]
-    fingerprint = Fingerprint.of(
-        plain(input, file=taken.sha256, without=("idempotency_key",)),
-        keys=context.services.settings.link_keys,
-    )
+    asked = plain(input, file=taken.sha256, without=("idempotency_key",))
+    names = [_sent_name(each) for each in data]
+    fingerprint = Fingerprint.of((asked, names), keys=context.services.settings.link_keys)
     return _Asked(replace(request, documents=documents), taken, key, fingerprint)
+
+
+def _sent_name(data: DataInput) -> str | None:
+    """Return the name that a file was sent with, where it gets no other one."""
+    file = data.source.file
+    if data.filename or file is None or file.value is None:
+        return None
+    return file.value.filename
 
 
 async def _make(work: Work, context: Context, asked: _Asked) -> tuple[models.Job, bool]:

@@ -39,9 +39,14 @@ async def keys(service: Service) -> int:
         return (await session.exec(select(func.count()).select_from(IdempotencyKey))).one()
 
 
-async def create(service: Service, text: str = "page One", **more: Any) -> Any:  # noqa: ANN401 - JSON
+async def create(
+    service: Service,
+    text: str = "page One",
+    filename: str = "a.txt",
+    **more: Any,  # noqa: ANN401 - fields of the input
+) -> Any:  # noqa: ANN401 - JSON
     """Create a job on a file."""
-    file = {"variables.input.data.0.source.file": ("a.txt", text.encode())}
+    file = {"variables.input.data.0.source.file": (filename, text.encode())}
     data = [{"source": {"file": None}}]
     return await service.send_files(CREATE_JOB, {"input": {**TASK, "data": data, **more}}, file)
 
@@ -119,11 +124,12 @@ async def test_another_request_with_the_key_is_a_conflict(service: Service) -> N
     kept = await service.kept()
     others = [
         await create(service, "page Two", idempotencyKey="k"),
+        await create(service, idempotencyKey="k", filename="b.txt"),
         await create(service, idempotencyKey="k", name="named"),
         await create(service, idempotencyKey="k", task={"segment": {"maxSize": 999}}),
     ]
     assert {each["code"] for each in others} == {"IDEMPOTENCY_KEY_REUSED"}
-    assert [each["conflictingJob"] for each in others] == [{"id": first["job"]["id"]}] * 3
+    assert [each["conflictingJob"] for each in others] == [{"id": first["job"]["id"]}] * 4
     assert await service.kept() == kept
 
 
