@@ -201,7 +201,7 @@ class Job(Node):
             now=now(),
         )
 
-    @strawberry.field(description="Pages done and in all; null before there is anything to count.")
+    @strawberry.field(description="Pages done and in all; null where there is nothing to count.")
     async def progress_detail(self, info: Info) -> Progress | None:
         pages = await info.context.loaders.gather(queries.pages_in_all, self.row.id)
         found = queries.progress_of(self.row, pages)

@@ -309,8 +309,8 @@ async def pages_in_all(
 
 
 def progress_of(job: Job, pages: PagesInAll | None) -> Progress | None:
-    """Return how far a job is in pages, None before there is anything to count."""
-    if pages is None:
+    """Return how far a job is in pages, None where there is nothing to count."""
+    if pages is None or pages == PagesInAll(0, complete=True):
         return None
     # What was deleted of a job that has ended is done, and counted no more.
     total = max(pages.known, job.pages_done) if pages.complete else None

@@ -424,6 +424,7 @@ async def test_canceling_an_open_job_ends_it(service: Service) -> None:
     job = await service.job(id)
     assert (job["status"], job["attempt"]) == ("CANCELED", 0)
     assert [each["status"] for each in job["documents"]["nodes"]] == ["CANCELED", "CANCELED"]
+    assert job["progressDetail"] is None
 
 
 async def test_canceling_a_finished_job_changes_nothing(paced: Service) -> None:
