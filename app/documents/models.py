@@ -64,9 +64,9 @@ class Document(SQLModel, table=True):
     expires_at: datetime | None = Field(default=None, index=True)
 
 
-def is_page(document: Document) -> bool:
+def is_page(page: int | None, original_id: UUID | None) -> bool:
     """Return whether a document is one page of another one, as a picture of it is."""
-    return document.page is not None and document.original_id is not None
+    return page is not None and original_id is not None
 
 
 class FileRemoval(SQLModel, table=True):

@@ -221,7 +221,7 @@ async def load(work: Work, job: Job) -> Run:
             taken_from_id=row.taken_from_id,
             options=row.options,
             draft_id=row.draft_id,
-            page_slice=None if is_page(document) else job.page_slice,
+            page_slice=None if is_page(document.page, document.original_id) else job.page_slice,
         )
         for row, document in await work.session.exec(statement)
     ]

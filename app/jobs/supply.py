@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from sqlalchemy import insert
@@ -33,6 +34,17 @@ class Demand:
     page_slice: str | None
 
 
+class Supplied(NamedTuple):
+    """What is to be known of a document that a job gets. There may be many thousands to choose."""
+
+    id: UUID
+    original_id: UUID | None
+    produced_by_id: UUID | None
+    page: int | None
+    size: int | None
+    tags: list[str]
+
+
 def produces_documents(type: JobType) -> bool:
     """Return whether what comes of such a job are documents."""
     return type not in PRODUCES_NOTHING
@@ -52,12 +64,12 @@ async def demand_of(work: Work, job: Job) -> Demand:
     return Demand(before_id, origin_id, job.input_tag, job.page_slice)
 
 
-async def supply(work: Work, demand: Demand) -> list[Document]:
+async def supply(work: Work, demand: Demand) -> list[Supplied]:
     """Return the documents that meet a demand, in their order, locked against deletion.
 
-    A conditional job stands for its children. Of pictures and the like, of which each is a page of
-    one document, the pages that `page_slice` means are taken; what has pages of its own is whole
-    here, and its pages are chosen when it is worked on.
+    A conditional job stands for its children. Of pictures and the like that a job made of one
+    document, each a page of it, the pages that `page_slice` means are taken; what has pages of its
+    own is whole here, and its pages are chosen when it is worked on.
     """
     if demand.tag is None:
         family = _family(demand.before_id)
@@ -67,17 +79,15 @@ async def supply(work: Work, demand: Demand) -> list[Document]:
         theirs = select(JobDocument.document_id).where(col(JobDocument.job_id).in_(family))
         made = col(Document.original_id).in_(theirs)
     order = await _positions(work, family)
-    statement = (
-        select(Document)
+    columns = [getattr(Document, name) for name in Supplied._fields]
+    statement: Any = (
+        select(*columns)
         .where(made, col(Document.status) == DocumentStatus.PROCESSED)
         .order_by(col(Document.id))
         .with_for_update(read=True)
     )
-    found = [
-        document
-        for document in await work.session.exec(statement)
-        if demand.tag is None or demand.tag in document.tags
-    ]
+    documents = [Supplied(*row) for row in await work.session.exec(statement)]
+    found = [each for each in documents if demand.tag is None or demand.tag in each.tags]
     last = len(order)
     found.sort(key=lambda each: (order.get(each.original_id, last), each.page or 0, each.id))
     return (
@@ -85,7 +95,7 @@ async def supply(work: Work, demand: Demand) -> list[Document]:
     )
 
 
-async def give(work: Work, job_ids: Sequence[UUID], documents: Sequence[Document]) -> None:
+async def give(work: Work, job_ids: Sequence[UUID], documents: Sequence[Supplied]) -> None:
     """Make these the documents of jobs that have none."""
     rows = [
         {
@@ -133,16 +143,18 @@ async def _positions(work: Work, family: Sequence[UUID]) -> dict[UUID | None, in
     return {document_id: place for place, document_id in enumerate(found)}
 
 
-def _sliced(documents: list[Document], pages: PageSlice) -> list[Document]:
-    """Keep of the documents that are pages of one original those that are meant."""
-    groups: dict[UUID, list[Document]] = defaultdict(list)
+def _sliced(documents: list[Supplied], pages: PageSlice) -> list[Supplied]:
+    """Keep of the pages that one job made of one document those that are meant, and all others."""
+    groups: dict[tuple[UUID | None, UUID | None], list[Supplied]] = defaultdict(list)
     for document in documents:
-        if is_page(document):
-            groups[document.original_id].append(document)  # type: ignore[index]
+        if is_page(document.page, document.original_id):
+            groups[document.original_id, document.produced_by_id].append(document)
     kept = {
         group[place].id
         for group in groups.values()
         for places in pages.of(len(group))
         for place in places
     }
-    return [each for each in documents if not is_page(each) or each.id in kept]
+    return [
+        each for each in documents if each.id in kept or not is_page(each.page, each.original_id)
+    ]

@@ -284,6 +284,17 @@ async def test_a_slice_chooses_among_the_pages_that_were_made_of_a_document(worl
     assert sorted(await document_ids(world, job)) == sorted([pages[0], pages[2], whole])
 
 
+async def test_a_slice_chooses_among_the_pages_that_one_job_made(world: World) -> None:
+    source = await world.document()
+    rules = await world.job(S.COMPLETED, type=JobType.CONDITIONAL)
+    pages = []
+    for _ in range(2):
+        child = await world.job(S.COMPLETED, type=JobType.TRANSFORM, parent_id=rules)
+        pages += [await made(world, by=child, of=source, page=page) for page in (1, 2, 3)]
+    job = await after(world, rules, documents=(), page_slice="0,-1")
+    assert await document_ids(world, job) == [pages[0], pages[3], pages[2], pages[5]]
+
+
 async def test_a_job_that_gets_no_documents_fails_and_takes_along_what_follows(
     world: World,
 ) -> None:
