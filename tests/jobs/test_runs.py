@@ -250,7 +250,7 @@ async def test_a_canceled_job_keeps_the_fates_that_were_known(world: World) -> N
     assert (job.status, job.outcome, job.error_code) == (
         JobStatus.CANCELED,
         JobOutcome.ERROR,
-        None,
+        ErrorCode.CANCELED,
     )
     assert [row.status for row in await world.documents(id)] == [
         JobStatus.COMPLETED,
