@@ -23,6 +23,7 @@ logger = logging.getLogger(__name__)
 WRONG_USE = 2
 INTERRUPTED = 130
 NEW_LINE = "\n"
+MOST_DAYS = 36_500
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -218,6 +219,7 @@ def add_key(commands: "Commands", *parents: argparse.ArgumentParser) -> None:
     made = add(verbs, "create", create_key, "make an API key and print it, once", *parents)
     made.add_argument(
         "--application",
+        type=a_name,
         metavar="NAME",
         help="whose key it is; made where there is none of this name; else the oldest",
     )
@@ -225,7 +227,23 @@ def add_key(commands: "Commands", *parents: argparse.ArgumentParser) -> None:
     made.add_argument(
         "--scope", choices=("READ", "WRITE", "ADMIN"), default="WRITE", help="its rights (WRITE)"
     )
-    made.add_argument("--expires-days", type=int, metavar="N", help="days until it is worthless")
+    made.add_argument(
+        "--expires-days", type=some_days, metavar="N", help="days until it is worthless"
+    )
+
+
+def a_name(text: str) -> str:
+    """Read a name."""
+    if not text.strip():
+        raise argparse.ArgumentTypeError("a name must not be empty")
+    return text.strip()
+
+
+def some_days(text: str) -> int:
+    """Read a number of days, at most a hundred years."""
+    if not text.isdecimal() or not 1 <= int(text) <= MOST_DAYS:
+        raise argparse.ArgumentTypeError(f"must be 1 to {MOST_DAYS} days")
+    return int(text)
 
 
 def version() -> str:

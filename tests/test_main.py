@@ -70,6 +70,27 @@ def test_a_command_that_is_not_there_is_wrong_use() -> None:
     assert docyard().status == 2
 
 
+@pytest.mark.parametrize(
+    ("option", "value", "wrong"),
+    [
+        ("--expires-days", "-1", "must be 1 to 36500 days"),
+        ("--expires-days", "99999999", "must be 1 to 36500 days"),
+        ("--application", " ", "a name must not be empty"),
+    ],
+)
+def test_a_key_that_cannot_be_is_wrong_use(option: str, value: str, wrong: str) -> None:
+    told = docyard("key", "create", f"{option}={value}")
+    assert (told.status, told.out) == (2, "")
+    assert told.err.endswith(f"error: argument {option}: {wrong}\n")
+
+
+def test_a_folder_for_results_that_cannot_be_made_is_wrong_use(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    told = docyard("run", "--out", tmp_path / "file" / "out", "README.md")
+    wrong = f"--out: {tmp_path}/file/out cannot be made: Not a directory."
+    assert told == Ended(2, "", f"docyard: {wrong}\n")
+
+
 @pytest.mark.parametrize("command", ["up", "work", "migrate"])
 def test_a_wrong_setting_stops_any_command_with_a_sentence(command: str) -> None:
     told = docyard(command, PORT="eight")
@@ -103,7 +124,7 @@ def test_a_server_that_is_no_redis_stops_the_start_with_a_sentence(data_dir: Pat
     assert told.err.count("\n") == 1
 
 
-@pytest.mark.parametrize("command", ["migrate", "serve", "work", "up"])
+@pytest.mark.parametrize("command", ["serve", "work", "up"])
 def test_a_database_that_does_not_answer_is_told_in_a_sentence(
     command: str, data_dir: Path
 ) -> None:

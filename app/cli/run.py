@@ -52,7 +52,11 @@ def run(settings: Settings, request: Request) -> int:
         if not file.is_file() or not os.access(file, os.R_OK):
             raise CommandFailed(f"{file} is not a file that can be read.", status=WRONG_USE)
     if request.out is not None:
-        request.out.mkdir(parents=True, exist_ok=True)
+        try:
+            request.out.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            why = f"--out: {request.out} cannot be made: {error.strerror}."
+            raise CommandFailed(why, status=WRONG_USE) from None
     return asyncio.run(_run(settings, request))
 
 
