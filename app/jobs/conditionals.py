@@ -162,13 +162,13 @@ async def create(work: Work, bell: Doorbell, *, caller: Caller, request: Conditi
     """
     check_jobs(request.rules)
     documents = await _documents(work, caller, request.rules)
-    application = await limits.admit(work, caller.application_id)
+    number = await limits.admit(work, caller.application_id)
     before = await dependents.prerequisite(work, caller=caller, job_id=request.execute_after_id)
     moment = now()
     job = Job(
-        application_id=application.id,
-        number=application.last_job_number,
-        name=request.name or f"{JobType.CONDITIONAL} {application.last_job_number}",
+        application_id=caller.application_id,
+        number=number,
+        name=request.name or f"{JobType.CONDITIONAL} {number}",
         group_id=request.group_id,
         type=JobType.CONDITIONAL,
         status=JobStatus.PENDING,
@@ -184,11 +184,8 @@ async def create(work: Work, bell: Doorbell, *, caller: Caller, request: Conditi
         submitter_ip=request.submitter_ip,
         created_at=moment,
     )
-    work.session.add(job)
-    await work.session.flush()
-    work.session.add_all(RuleDocument(job_id=job.id, document_id=id) for id in documents)
-    await work.session.flush()
-    await events.first(work, bell, job, message="The job was accepted.")
+    rows = [RuleDocument(job_id=job.id, document_id=id) for id in documents]
+    await events.first(work, bell, job, rows, message="The job was accepted.")
     await dependents.attach(work, bell, job, before)
     if not job.waits_for_job:
         work.after_commit(lambda: bell.ring(job.id))

@@ -14,7 +14,6 @@ from uuid import UUID
 from sqlmodel import col, func, select
 
 from app.accounts.caller import Caller
-from app.accounts.models import Application
 from app.clock import now
 from app.db.work import Work
 from app.documents.models import Document, DocumentStatus
@@ -84,9 +83,11 @@ async def create(work: Work, bell: Doorbell, *, caller: Caller, request: JobRequ
     if request.start and request.execute_after_id is None:
         check_some(len(request.documents))
     found = await _documents(work, caller.application_id, request.documents)
-    application = await limits.admit(work, caller.application_id)
+    number = await limits.admit(work, caller.application_id)
     before = await _before(work, caller, request)
-    job = _row(request, application, caller.api_key_id)
+    job = _row(
+        request, number, application_id=caller.application_id, submitter_id=caller.api_key_id
+    )
     message = "The job was accepted." if request.start else "The draft was made."
     await _store(work, bell, job, request, found, message=message)
     if job.execute_after_id is not None:
@@ -108,8 +109,10 @@ async def create_child(
     ids = {document.id for document in found}
     gone = next((each.id for each in request.documents if each.id not in ids), None)
     request = replace(request, documents=[each for each in request.documents if each.id in ids])
-    application = await limits.number(work, parent.application_id)
-    job = _row(request, application, parent.submitter_id)
+    number = await limits.next_number(work, parent.application_id)
+    job = _row(
+        request, number, application_id=parent.application_id, submitter_id=parent.submitter_id
+    )
     job.parent_id = parent.id
     job.waits_for_job = request.execute_after_id is not None
     message = f"The job was made by {parent.name!r} ({parent.id})."
@@ -143,7 +146,8 @@ async def add_data(
     check_count(len(had) + len(documents), "data")
     if set(had) & {document.id for document in documents}:
         raise _twice("data")
-    await _add(work, job_id, documents, position=len(had))
+    work.session.add_all(_job_documents(job_id, documents, position=len(had)))
+    await work.session.flush()
     names = ", ".join(repr(document.filename) for document in found[:3])
     more = f" and {len(found) - 3} more" if len(found) > len(found[:3]) else ""
     changed = await events.change(
@@ -243,10 +247,8 @@ async def _store(
 ) -> None:
     job.total_size = sum(document.size or 0 for document in found)
     job.waits_for_data = any(document.status is DocumentStatus.NEW for document in found)
-    work.session.add(job)
-    await work.session.flush()
-    await _add(work, job.id, request.documents, position=0)
-    await events.first(work, bell, job, message=message)
+    rows = _job_documents(job.id, request.documents, position=0)
+    await events.first(work, bell, job, rows, message=message)
 
 
 def _ring_if_due(work: Work, bell: Doorbell, job: Job) -> None:
@@ -255,16 +257,18 @@ def _ring_if_due(work: Work, bell: Doorbell, job: Job) -> None:
         work.after_commit(lambda: bell.ring(job_id))
 
 
-def _row(request: JobRequest, application: Application, submitter_id: UUID | None) -> Job:
+def _row(
+    request: JobRequest, number: int, *, application_id: UUID, submitter_id: UUID | None
+) -> Job:
     moment = now()
     type = type_of(request.task)
     wait = request.queue_timeout
     waits = None if wait is None else round(wait.total_seconds())
     until = patience.until(moment, waits) if request.start else moment + request.draft_lifetime
     return Job(
-        application_id=application.id,
-        number=application.last_job_number,
-        name=request.name or f"{type} {application.last_job_number}",
+        application_id=application_id,
+        number=number,
+        name=request.name or f"{type} {number}",
         group_id=request.group_id,
         type=type,
         status=JobStatus.PENDING if request.start else JobStatus.NEW,
@@ -289,20 +293,19 @@ def _row(request: JobRequest, application: Application, submitter_id: UUID | Non
     )
 
 
-async def _add(
-    work: Work, job_id: UUID, documents: Iterable[GivenDocument], *, position: int
-) -> None:
-    for place, document in enumerate(documents, position):
-        work.session.add(
-            JobDocument(
-                job_id=job_id,
-                document_id=document.id,
-                position=place,
-                owned=document.owned,
-                options=[dict(option) for option in document.options],
-            )
+def _job_documents(
+    job_id: UUID, documents: Iterable[GivenDocument], *, position: int
+) -> list[JobDocument]:
+    return [
+        JobDocument(
+            job_id=job_id,
+            document_id=document.id,
+            position=place,
+            owned=document.owned,
+            options=[dict(option) for option in document.options],
         )
-    await work.session.flush()
+        for place, document in enumerate(documents, position)
+    ]
 
 
 async def _documents(

@@ -12,7 +12,7 @@ from functools import partial
 from typing import Any
 from uuid import UUID
 
-from sqlmodel import case, col, delete, func, select, update
+from sqlmodel import SQLModel, case, col, delete, func, select, update
 
 from app import logs
 from app.clock import now
@@ -126,10 +126,14 @@ async def change_together(
     return await _write_together(work, bell, [col(Job.status) == status], notes, values)
 
 
-async def first(work: Work, bell: Doorbell, job: Job, *, message: str) -> None:
-    """Log the beginning of a new job."""
+async def first(
+    work: Work, bell: Doorbell, job: Job, rows: Sequence[SQLModel], *, message: str
+) -> None:
+    """Store a new job, the event of its beginning, and the rows that refer to it."""
     job.event_seq = 1
-    work.session.add(_event(job, Note(EventKind.STATUS, message)))
+    work.session.add(job)
+    await work.session.flush()
+    work.session.add_all([*rows, _event(job, Note(EventKind.STATUS, message))])
     await work.session.flush()
     work.after_commit(partial(bell.publish, job.id, job.application_id))
     work.after_commit(partial(_log, job.id, job.status))

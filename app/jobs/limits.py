@@ -17,31 +17,37 @@ LOOK_BACK = timedelta(minutes=5)
 LEAST_SECONDS, MOST_SECONDS, UNKNOWN_SECONDS = 1, 3600, 60
 
 
-async def admit(work: Work, application_id: UUID) -> Application:
-    """Count one job more, under the lock of the application, so that the limit holds too.
+async def admit(work: Work, application_id: UUID) -> int:
+    """Return the number of one job more, under the lock of the application: the limit holds too.
 
     Raises:
         TooManyJobs: the application has no room for another open job.
     """
-    application = await number(work, application_id)
+    number, limit = await _count(work, application_id)
     open_jobs = await queries.open_jobs(work.session, [application_id])
-    if open_jobs[application_id] >= application.max_open_jobs:
+    if open_jobs[application_id] >= limit:
         seconds = await retry_after_seconds(work.session, application_id)
-        raise TooManyJobs(limit=application.max_open_jobs, retry_after_seconds=seconds)
-    return application
+        raise TooManyJobs(limit=limit, retry_after_seconds=seconds)
+    return number
 
 
-async def number(work: Work, application_id: UUID) -> Application:
-    """Count one job more; who makes one holds its application until the commit."""
+async def next_number(work: Work, application_id: UUID) -> int:
+    """Return the number of one job more, whatever the limit is."""
+    number, _ = await _count(work, application_id)
+    return number
+
+
+async def _count(work: Work, application_id: UUID) -> tuple[int, int]:
+    # Who makes a job holds its application until the commit.
     statement = (
         update(Application)
         .where(col(Application.id) == application_id)
         .values(last_job_number=Application.last_job_number + 1)
-        .returning(Application)
-        .execution_options(synchronize_session=False, populate_existing=True)
+        .returning(col(Application.last_job_number), col(Application.max_open_jobs))
+        .execution_options(synchronize_session=False)
     )
-    application: Application = (await work.session.exec(statement)).scalar_one()
-    return application
+    number, limit = (await work.session.exec(statement)).one()
+    return number, limit
 
 
 async def retry_after_seconds(session: ReadSession, application_id: UUID) -> int:

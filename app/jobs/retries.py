@@ -83,24 +83,23 @@ async def retry(
     needed = again or before.rules is not None
     if needed and any(given.were_wiped(options) for options in kept):
         raise SecretsGone(job_id)
-    application = await limits.admit(work, before.application_id)
+    number = await limits.admit(work, before.application_id)
     prerequisite = await _prerequisite(work, before, rows)
     if not rows and prerequisite is None:
         raise NothingToRetry(job_id, "The job has no documents.")
-    job = _copy(before, application, caller)
+    job = _copy(before, number, caller)
     job.submitter_ip = submitter_ip
     job.execute_after_id = before.execute_after_id if prerequisite is None else prerequisite.id
     if before.rules is not None:
         job.rules = families.unjudged(before.rules)
     job.total_size = sum(document.size or 0 for document in found)
     job.waits_for_data = any(document.status is DocumentStatus.NEW for document in found)
-    work.session.add(job)
-    await work.session.flush()
-    for row in rows:
-        work.session.add(_copy_document(row, job, taken))
-    work.session.add_all(RuleDocument(job_id=job.id, document_id=id) for id in named)
+    copies = [
+        *(_copy_document(row, job, taken) for row in rows),
+        *(RuleDocument(job_id=job.id, document_id=id) for id in named),
+    ]
     message = f"The job was accepted; it repeats number {before.number}."
-    await events.first(work, bell, job, message=message)
+    await events.first(work, bell, job, copies, message=message)
     if prerequisite is not None:
         await dependents.attach(work, bell, job, prerequisite)
     work.after_commit(lambda: bell.ring(job.id))
@@ -219,10 +218,9 @@ def _taken(job: Job, rows: Sequence[JobDocument]) -> set[UUID]:
     return {row.document_id for row in done}
 
 
-def _copy(before: Job, application: Application, caller: Caller) -> Job:
+def _copy(before: Job, number: int, caller: Caller) -> Job:
     moment = now()
     named_by_itself = before.name == f"{before.type} {before.number}"
-    number = application.last_job_number
     return Job(
         **{name: getattr(before, name) for name in COPIED},
         number=number,

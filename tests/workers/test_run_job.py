@@ -154,9 +154,9 @@ async def test_a_lost_run_is_taken_up_at_its_checkpoint(paced: Service) -> None:
 
 
 async def test_a_job_that_takes_too_long_ends_in_time(paced: Service) -> None:
-    id = await paced.create("page One", "page Two\nhang", "page Three", timeoutSeconds=2)
+    id = await paced.create("page One", "page Two\nhang", "page Three", timeoutSeconds=60)
     async with transaction(paced.database) as work:
-        await work.session.exec(update(Job).values(duration_ms=800))
+        await work.session.exec(update(Job).values(duration_ms=56_000))
     await paced.work()
     job = await paced.job(id)
     assert (job["status"], job["outcome"]) == ("COMPLETED", "WARNING")
@@ -167,7 +167,7 @@ async def test_a_job_that_takes_too_long_ends_in_time(paced: Service) -> None:
 
 async def test_a_page_that_takes_too_long_fails_its_document_only(paced: Service) -> None:
     id = await paced.create("hang", "page Two")
-    await paced.work(paced.worker(page_time=timedelta(milliseconds=700)))
+    await paced.work(paced.worker(page_time=timedelta(seconds=2)))
     job = await paced.job(id)
     codes = [each["failure"] and each["failure"]["code"] for each in job["documents"]["nodes"]]
     assert codes == ["TIMEOUT", None]
