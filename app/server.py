@@ -1,5 +1,6 @@
 """The API process: uvicorn, as this service needs it."""
 
+import gc
 import logging
 import socket
 
@@ -47,7 +48,10 @@ def serve(settings: Settings, *, fd: int | None) -> None:
     )
     listener.set_inheritable(False)
     logger.info("listening on %s", endpoint.address(listener, settings.host))
-    Server(configuration(settings)).run(sockets=[listener])
+    server = Server(configuration(settings))
+    gc.collect()
+    gc.freeze()  # nobody waits for a walk through all that was imported, and the whole schema
+    server.run(sockets=[listener])
 
 
 def configuration(settings: Settings) -> uvicorn.Config:

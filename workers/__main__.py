@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import logging
 import signal
 import sys
@@ -44,6 +45,8 @@ def main() -> int:
     forbid_core_dumps()
     if not settings.secret_keys:
         logger.warning("DOCYARD_SECRET_KEYS is not set: jobs with passwords fail on this worker")
+    gc.collect()
+    gc.freeze()  # to go through all that was imported takes as long as ten pages do, each time
     try:
         asyncio.run(serve(settings))
     except SettingError as error:  # an address that is none
