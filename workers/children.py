@@ -27,6 +27,9 @@ END_TIME = timedelta(seconds=10)
 # How long a child may take to die after it closed its end, before it is killed for that.
 LAST_WORDS_TIME = timedelta(seconds=2)
 LOG_LINE_CHARS = 500
+# How much is read of the frames that follow, and how much at once.
+AHEAD_BYTES = 64 * 1024
+MOST_BYTES = 2**20
 
 log = logging.getLogger(__name__)
 
@@ -54,6 +57,7 @@ class Child:
         self._frames = frame_socket
         self._lifeline = lifeline
         self._reported = False
+        self._ahead = bytearray()
 
     async def begin(self, request: dict[str, Any]) -> None:
         """Hand over the request and wait until the child is confined.
@@ -82,7 +86,8 @@ class Child:
     async def receive(self, allow: Callable[[int, int], None]) -> frames.Frame:
         """Read one frame.
 
-        allow: called with the sizes of both parts before they are read; may refuse by raising.
+        allow: called with the sizes of both parts before more than AHEAD_BYTES of them are read;
+        may refuse by raising.
 
         Raises:
             ProtocolBroken: it is not one.
@@ -140,14 +145,15 @@ class Child:
             self.report = Report(**json.loads(report))
 
     async def _exactly(self, size_bytes: int) -> bytearray:
+        body, self._ahead = self._ahead[:size_bytes], self._ahead[size_bytes:]
         loop = asyncio.get_running_loop()
-        body = bytearray(size_bytes)
-        free = memoryview(body)
-        while free:
-            count = await loop.sock_recv_into(self._frames, free)
-            if count == 0:
+        while (missing := size_bytes - len(body)) > 0:
+            # Most frames come whole this way: to wait costs more than to read.
+            part = await loop.sock_recv(self._frames, max(min(missing, MOST_BYTES), AHEAD_BYTES))
+            if not part:
                 raise EOFError
-            free = free[count:]
+            body += part[:missing]
+            self._ahead += part[missing:]
         return body
 
 

@@ -256,23 +256,21 @@ class Recorder:
 
     async def follow(self, pages: AsyncIterator[Page]) -> None:
         """Write the pages until they end, each at most WRITE_SECONDS after it came."""
-        coming: asyncio.Future[Page] | None = None
+        gathering = asyncio.create_task(self._gather(pages))
         try:
             while True:
-                coming = coming or asyncio.ensure_future(anext(pages))
-                wait = max(0.0, self._write_at - time.monotonic()) if self._pages else None
-                done, _ = await asyncio.wait({coming}, timeout=wait)
-                if done:
-                    self._pages.append(coming.result())
-                    coming = None
-                if time.monotonic() >= self._write_at or self._is_full:
+                left = max(0.0, self._write_at - time.monotonic())
+                # None: the next page ends the gathering.
+                await asyncio.wait({gathering}, timeout=left if left or self._pages else None)
+                if gathering.done():
+                    if gathering.result():
+                        return
+                    gathering = asyncio.create_task(self._gather(pages))
+                if self._pages and self._is_due:
                     await unbroken(self._write())
-        except StopAsyncIteration:
-            return
         finally:
-            if coming is not None:
-                coming.cancel()
-                await asyncio.gather(coming, return_exceptions=True)
+            gathering.cancel()
+            await asyncio.gather(gathering, return_exceptions=True)
 
     async def pages_done(self) -> list[UUID]:
         """Write what is left; return the keys for the files with what came of the document."""
@@ -289,6 +287,21 @@ class Recorder:
             if not any(each.status in OPEN for each in run.documents):
                 await recording.finish(work, bell, run)
 
+    async def _gather(self, pages: AsyncIterator[Page]) -> bool:
+        """Gather pages until they are to be written; return whether that was the last one.
+
+        To wait for each page by itself would take as long as everything else that is done with it.
+        """
+        async for page in pages:
+            self._pages.append(page)
+            if self._is_due:
+                return False
+        return True
+
+    @property
+    def _is_due(self) -> bool:
+        return time.monotonic() >= self._write_at or self._is_full
+
     @property
     def _is_full(self) -> bool:
         """The first segments are not made to wait: somebody looks at an empty list."""
@@ -297,10 +310,9 @@ class Recorder:
         return first or held >= MOST_HELD_BYTES
 
     async def _write(self) -> None:
-        if self._pages:
-            self._shown = self._shown or any(page.segments for page in self._pages)
-            async with self._recording():
-                pass
+        self._shown = self._shown or any(page.segments for page in self._pages)
+        async with self._recording():
+            pass
         self._write_at = time.monotonic() + WRITE_SECONDS
 
     @asynccontextmanager
