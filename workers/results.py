@@ -9,10 +9,12 @@ from contextlib import asynccontextmanager
 from uuid import UUID
 
 from app.db.work import transaction, unbroken
+from app.documents.store import Store, Stored
 from app.jobs import attachments, result_files
 from app.jobs.attachments import Written
 from app.jobs.runs import Run, RunDocument
 from app.jobs.types import AttachmentType
+from app.settings import MIB
 from workers.context import WorkerContext
 
 LARGEST_BYTES = 64 * 2**30
@@ -27,10 +29,46 @@ async def write(
 
     keys: FILES of them.
     """
+    files = [_File(context.store, key) for key in keys]
+    async for blocks in result_files.contents(
+        context.database, job_id=run.job_id, document_id=document.id
+    ):
+        for file, block in zip(files, blocks, strict=True):
+            await file.add(block)
     return [
-        await _written(context, run, document, type=type, key=key)
-        for type, key in zip(result_files.SHAPES, keys, strict=True)
+        _written(await file.end(), type, file.key, document)
+        for type, file in zip(result_files.SHAPES, files, strict=True)
     ]
+
+
+class _File:
+    """A file that grows; memory does not grow with it."""
+
+    def __init__(self, store: Store, key: UUID) -> None:
+        self.key = key
+        self._store = store
+        self._stored_bytes = 0
+        self._waiting = bytearray()
+
+    async def add(self, content: bytes) -> None:
+        self._waiting += content
+        if len(self._waiting) >= MIB:
+            await self._write()
+
+    async def end(self) -> Stored:
+        await self._write()
+        return await self._store.complete(self.key)
+
+    async def _write(self) -> None:
+        block = bytes(self._waiting)
+        self._waiting.clear()
+        self._stored_bytes = await self._store.append(
+            self.key, _once(block), offset=self._stored_bytes, limit=LARGEST_BYTES
+        )
+
+
+async def _once(block: bytes) -> AsyncIterator[bytes]:
+    yield block
 
 
 @asynccontextmanager
@@ -44,14 +82,7 @@ async def expected(context: WorkerContext, keys: Sequence[UUID]) -> AsyncIterato
         raise
 
 
-async def _written(
-    context: WorkerContext, run: Run, document: RunDocument, *, type: AttachmentType, key: UUID
-) -> Written:
-    content = result_files.content(
-        context.database, type, job_id=run.job_id, document_id=document.id
-    )
-    await context.store.append(key, content, offset=0, limit=LARGEST_BYTES)
-    stored = await context.store.complete(key)
+def _written(stored: Stored, type: AttachmentType, key: UUID, document: RunDocument) -> Written:
     return Written(
         key=key,
         type=type,

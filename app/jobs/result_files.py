@@ -57,37 +57,42 @@ def filename(type: AttachmentType, document: str) -> str:
     return document[:MAX_STEM_CHARS] + SHAPES[type].ending
 
 
-async def content(
-    database: Database, type: AttachmentType, *, job_id: UUID, document_id: UUID
-) -> AsyncIterator[bytes]:
-    """Give the bytes of the file, block by block; memory does not grow with the document."""
-    shape = SHAPES[type]
+async def contents(
+    database: Database, *, job_id: UUID, document_id: UUID
+) -> AsyncIterator[tuple[bytes, ...]]:
+    """Give the bytes of the files, a block of each in the order of SHAPES; the rows are read once.
+
+    Memory does not grow with the document.
+    """
     rows = await unbroken(_rows(database, job_id, document_id))
-    head = _json(shape.head(rows))
+    shapes = SHAPES.values()
+    heads = [_json(shape.head(rows)) for shape in shapes]
     match rows.job.type:
         case JobType.SEGMENT:
-            segments = _segments(database, job_id, rows.entry.position)
-            yield head[:-1] + b',"segments":['
-            async for block in _listed(segments, shape.segment):
-                yield block
-            yield b"\n]}\n"
+            name = b"segments"
+            blocks = _listed(
+                _segments(database, job_id, rows.entry.position),
+                [shape.segment for shape in shapes],
+            )
         case JobType.PDF_IMAGES | JobType.TRANSFORM:
-            yield head[:-1] + b',"documents":['
-            async for block in _listed(_documents(database, rows), shape.document):
-                yield block
-            yield b"\n]}\n"
+            name = b"documents"
+            blocks = _listed(_documents(database, rows), [shape.document for shape in shapes])
         case _:
-            yield head + b"\n"
+            yield tuple(head + b"\n" for head in heads)
+            return
+    yield tuple(b'%b,"%b":[' % (head[:-1], name) for head in heads)
+    async for block in blocks:
+        yield block
+    yield tuple(b"\n]}\n" for _ in heads)
 
 
 async def _listed(
-    parts: AsyncIterator[list[Row]], entry: Callable[[Row], Json]
-) -> AsyncIterator[bytes]:
+    parts: AsyncIterator[list[Row]], entries: Sequence[Callable[[Row], Json]]
+) -> AsyncIterator[tuple[bytes, ...]]:
     between = b"\n"
     async for part in parts:
-        yield b"".join(
-            (between if place == 0 else b",\n") + _json(entry(each))
-            for place, each in enumerate(part)
+        yield tuple(
+            between + b",\n".join([_json(entry(each)) for each in part]) for entry in entries
         )
         between = b",\n"
 
@@ -125,6 +130,8 @@ async def _segments(
         if not part:
             return
         yield part
+        if len(part) < SEGMENTS_AT_ONCE:
+            return
         last = part[-1].ordinal
 
 
@@ -145,6 +152,8 @@ async def _documents(database: Database, rows: Rows) -> AsyncIterator[list[Docum
         if not part:
             return
         yield part
+        if len(part) < SEGMENTS_AT_ONCE:
+            return
         last = part[-1].id
 
 
