@@ -71,6 +71,7 @@ async def serve(settings: Settings) -> None:
             sweep.sweep_for_ever(context),
             sweep.beat_for_ever(context),
             hear_cancels(context),
+            hear_rings(context, worker),
             stop.wait(),
         )
         tasks = [asyncio.create_task(each) for each in work]
@@ -137,6 +138,14 @@ async def hear_cancels(context: WorkerContext) -> None:
         for nudge in nudges:
             if nudge is not None:
                 nudge.set()
+
+
+async def hear_rings(context: WorkerContext, worker: Worker) -> None:
+    """Have an idle worker look into the queue as soon as something is there, without polling."""
+    async for _ in context.bell.listen(Channel.RINGS):
+        if context.free_slots > 0:
+            # What arq does each POLL_SECONDS; it may do so twice at once, as two workers may.
+            await worker._poll_iteration()  # noqa: SLF001 - arq has no name for it
 
 
 if __name__ == "__main__":

@@ -42,6 +42,7 @@ class Channel(StrEnum):
 
     EVENTS = "docyard:events"
     CANCELS = "docyard:cancels"
+    RINGS = "docyard:rings"
 
 
 class Doorbell:
@@ -62,6 +63,9 @@ class Doorbell:
         """
         # A new arq id for each ring: arq drops one whose id it has seen.
         await self._say("ring", self.redis.enqueue_job(RUN_JOB, str(id), _job_id=uuid4().hex))
+        if not self._unheard:
+            # An idle worker would come to look by itself, a tenth of a second later.
+            await self._say("ring", self.redis.publish(Channel.RINGS, id.bytes))
 
     async def publish(self, job_id: UUID, application_id: UUID) -> None:
         """Tell watchers that a job has new events."""

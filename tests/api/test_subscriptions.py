@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 from itertools import pairwise
 from typing import Any
+from uuid import UUID
 
 import pytest
 from service import CANCEL, CREATE_JOB, DELETE, EVENTS, SEGMENTS, Refused, Service, reach, serve
@@ -144,7 +145,7 @@ async def test_without_redis_jobs_are_taken_and_watchers_are_told(
     id = answer["job"]["id"]
     async with deaf.subscribe(EVENTS, id=id) as events:
         await anext(events)
-        await paced.bell.ring(id)
+        await paced.bell.ring(UUID(id))
         await paced.work()
         rest = [event async for event in events]
     assert rest[-1]["status"] == "COMPLETED"

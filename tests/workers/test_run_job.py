@@ -14,8 +14,9 @@ from app.accounts.tokens import new_token
 from app.clock import now
 from app.db.work import reading, transaction
 from app.jobs.models import Job, Segment
+from app.jobs.queue import Channel
 from workers import sweep
-from workers.__main__ import arq_worker, close
+from workers.__main__ import arq_worker, close, hear_rings
 from workers.run_job import claim, work_on
 
 pytestmark = pytest.mark.anyio
@@ -229,6 +230,23 @@ async def test_one_ring_takes_up_all_that_is_due(paced: Service) -> None:
     await paced.bell.ring(UUID(ids[2]))
     await paced.work()
     assert [(await paced.job(id))["status"] for id in ids] == ["COMPLETED"] * 3
+
+
+async def test_an_idle_worker_hears_a_ring_at_once(paced: Service) -> None:
+    context = paced.worker()
+    worker = arq_worker(context)
+    worker.poll_delay_s = 3600
+    working = asyncio.create_task(worker.async_run())
+    hearing = asyncio.create_task(hear_rings(context, worker))
+    async with asyncio.timeout(20):
+        while not (await paced.bell.redis.pubsub_numsub(Channel.RINGS))[0][1]:
+            await paced.ask("{ viewer { scope } }")
+        id = await paced.create("page One")
+        assert (await paced.events(id))[-1]["status"] == "COMPLETED"
+    for each in (working, hearing):
+        each.cancel()
+    await asyncio.gather(working, hearing, return_exceptions=True)
+    await close(worker)
 
 
 async def test_a_failing_database_costs_an_attempt_and_no_secret(
