@@ -6,10 +6,10 @@ Each is one commit with the events it owes, and every write is fenced by the att
 from collections.abc import Sequence
 from datetime import timedelta
 from hashlib import sha256
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
-from sqlalchemy import insert
+from sqlalchemy import Table
 from sqlmodel import col, select, update
 
 from app.clock import now
@@ -69,20 +69,19 @@ async def record_pages(
     )
     await _store_segments(work, run, document, pages)
     await production.keep(work, run, document, made)
-    row = await work.session.get_one(JobDocument, (run.job_id, document.id))
     found = [issue.to_json() for page in pages for issue in page.issues]
-    before, row.issues = row.issues, issues.most(row.issues + found)
+    before, document.issues = document.issues, issues.most(document.issues + found)
+    values: dict[str, Any] = {"issues": document.issues} if found else {}
     if newest.prediction is not None:
-        row.prediction = newest.prediction.to_json()
-    _copy(document, row)
-    await work.session.flush()
+        values["prediction"] = newest.prediction.to_json()
+    await _keep_up(work, run, document, **values)
     if opened:
         await work.session.exec(
             update(Document)
             .where(col(Document.id) == document.id, col(Document.media_length).is_(None))
             .values(media_length=document.own_pages, examine_at=None)
         )
-    for note in issues.news(before, row.issues, document.id):
+    for note in issues.news(before, document.issues, document.id):
         await runs.change(work, bell, run, note)
 
 
@@ -114,14 +113,17 @@ async def end_document(
         Note(EventKind.DOCUMENT, message, severity, document.id),
         progress=run.progress,
     )
-    row = await work.session.get_one(JobDocument, (run.job_id, document.id))
-    if (note := issues.summary(row.issues, document.id)) is not None:
+    if (note := issues.summary(document.issues, document.id)) is not None:
         await runs.change(work, bell, run, note)
-    row.failure_code = None if failure is None else failure.code
-    row.failure_message = None if failure is None else failure.message
-    _copy(document, row)
-    await production.drop_drafts(work, run.job_id, document.id)
-    await work.session.flush()
+    await _keep_up(
+        work,
+        run,
+        document,
+        failure_code=None if failure is None else failure.code,
+        failure_message=None if failure is None else failure.message,
+    )
+    if document.draft_id is not None:
+        await production.drop_drafts(work, run.job_id, document.id)
     if results:
         await _keep(work, bell, run, document, results)
 
@@ -264,15 +266,30 @@ async def _store_segments(
             }
         )
     if rows:
-        await work.session.exec(insert(Segment), params=rows)
+        table = cast("Table", Segment.__table__)  # type: ignore[attr-defined]
+        await (await work.session.connection()).execute(table.insert(), rows)
 
 
-def _copy(document: RunDocument, row: JobDocument) -> None:
-    row.status = document.status
-    row.pages_done, row.pages_total = document.pages_done, document.pages_total
-    row.segment_count = document.segment_count
-    row.segments_sha256 = document.segments_sha256
-    row.checkpoint = document.checkpoint
+async def _keep_up(
+    work: Work,
+    run: Run,
+    document: RunDocument,
+    **more: Any,  # noqa: ANN401 - columns of JobDocument
+) -> None:
+    """Write how far a document is. The row is not read for it: the run knows what stands there."""
+    await work.session.exec(
+        update(JobDocument)
+        .where(col(JobDocument.job_id) == run.job_id, col(JobDocument.document_id) == document.id)
+        .values(
+            status=document.status,
+            pages_done=document.pages_done,
+            pages_total=document.pages_total,
+            segment_count=document.segment_count,
+            segments_sha256=document.segments_sha256,
+            checkpoint=document.checkpoint,
+            **more,
+        )
+    )
 
 
 def percent(run: Run) -> int:

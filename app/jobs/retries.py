@@ -136,7 +136,8 @@ async def take_over(work: Work, bell: Doorbell, run: Run, document: RunDocument)
         document.pages_done, document.pages_total = source.pages_done, source.pages_total
         document.segments_sha256 = source.segments_sha256
         row.pages_done, row.pages_total = source.pages_done, source.pages_total
-        row.segments_sha256, row.issues = source.segments_sha256, source.issues
+        row.segments_sha256 = source.segments_sha256
+        document.issues = row.issues = source.issues
         row.prediction = source.prediction
     await _tell(work, bell, run, f"Taking over {document.filename!r}.", document)
     if rows:

@@ -42,6 +42,7 @@ class RunDocument:
     segments_sha256: str | None
     checkpoint: dict[str, Any] | None
     options: list[dict[str, Any]]
+    issues: list[dict[str, Any]]
     draft_id: UUID | None = None
     # Without those of attached files; known once this run has read a page.
     own_pages: int | None = None
@@ -220,6 +221,7 @@ async def load(work: Work, job: Job) -> Run:
             checkpoint=row.checkpoint,
             taken_from_id=row.taken_from_id,
             options=row.options,
+            issues=row.issues,
             draft_id=row.draft_id,
             page_slice=None if is_page(document.page, document.original_id) else job.page_slice,
         )
