@@ -295,7 +295,7 @@ async def _write_together(
 
 
 async def _add(work: Work, events: Sequence[dict[str, Any]]) -> None:
-    """Write events past the session: nobody reads them there, and half of a change is its event."""
+    """Write events past the session: nobody reads them in it, and it takes its time over each."""
     await work.session.flush()
     if events:
         table = cast("Table", JobEvent.__table__)  # type: ignore[attr-defined]

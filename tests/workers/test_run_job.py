@@ -290,9 +290,10 @@ async def test_a_sandbox_that_died_costs_an_attempt_and_is_replaced(paced: Servi
         await paced.progress(id, 1)
         parent = paced.sandbox._parent
         assert parent is not None
+        # Before it dies: the next attempt may read the file at any moment after.
+        await rewrite(paced, id, "page One\npage Two")
         parent.kill()
         await paced.event(id, lambda event: event["message"] == "The sandbox was lost.")
-        await rewrite(paced, id, "page One\npage Two")
         await sweep.ring_for_forgotten(paced.worker())
         await paced.event(id, lambda event: event["status"] == "COMPLETED")
     job = await paced.job(id)

@@ -255,7 +255,7 @@ def page(number: int, *, offset: int | None = None) -> dict[str, Any]:
     """A page, and with it an empty piece of the file that is made of the whole document."""
     files = [] if offset is None else [[0, "text/plain", None, offset]]
     empty: dict[str, Any] = {"segments": [], "issues": [], "checkpoint": {}}
-    more = {"files": files, "prediction": None, "attached": 0}
+    more = {"files": files, "prediction": None, "attached": 0, "left_out": [0, 0]}
     return {"kind": "page", "number": number, "total": 9, **empty, **more}
 
 
