@@ -7,7 +7,7 @@ from app.errors import ErrorCode, ProcessingFailed
 from app.jobs.options import NOTHING_GIVEN, DocumentOptions, PdfImagesOptions
 from app.jobs.results import Emit, Page, ProducedFile
 from workers.processors import rendering
-from workers.processors.reading import left_out, wanted_of
+from workers.processors.reading import counting, wanted_of
 from workers.processors.rendering import Look, Pictures
 
 
@@ -39,9 +39,8 @@ def pdf_images(
     done = checkpoint or {"page": 0, "drawn": 0}
     drawn: int = done["drawn"]
     wanted = wanted_of(given.page_slice, pictures.total)
-    passed = left_out(wanted, done["page"])
+    emit = counting(emit, wanted=wanted, total=pictures.total)
     for number in range(done["page"] + 1, pictures.total + 1):
-        passed += number not in wanted
         content, issue = pictures.page(number, look) if number in wanted else (None, None)
         kind = rendering.MEDIA_TYPES[look.format]
         files = () if content is None else (ProducedFile(content, kind, page=number),)
@@ -49,17 +48,6 @@ def pdf_images(
         issues += () if issue is None else (issue,)
         drawn += len(files)
         state = {"page": number, "drawn": drawn}
-        emit(
-            Page(
-                number,
-                pictures.total,
-                (),
-                issues,
-                state,
-                files,
-                left_out=passed,
-                left_out_in_all=pictures.total - len(wanted),
-            )
-        )
+        emit(Page(number, pictures.total, (), issues, state, files))
     if not drawn:
         raise ProcessingFailed(ErrorCode.CORRUPT, "None of the pages could be drawn.")

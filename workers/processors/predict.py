@@ -73,9 +73,8 @@ def predict(
     wanted = [readable[place - 1] for place in sample(len(readable))]
     told: bool = done["told"]
     judged: list[Judged] = [(page, alike) for page, alike in done["pages"]]
-    left_out = reading.left_out(pages.wanted, done["page"])
+    emit = reading.counting(emit, wanted=pages.wanted, total=pages.total)
     for number, (elements, issue) in enumerate(pages.read, done["page"] + 1):
-        left_out += number not in pages.wanted
         issues = pages.issues if number == 1 else ()
         if issue is not None and not (issue.code == "NO_TEXT" and told):
             issues += (issue,)
@@ -92,18 +91,7 @@ def predict(
         }
         is_last = number == pages.total
         found = _prediction(options.categories, judged) if is_last else None
-        emit(
-            Page(
-                number,
-                pages.total,
-                (),
-                issues,
-                state,
-                prediction=found,
-                left_out=left_out,
-                left_out_in_all=pages.total - len(readable),
-            )
-        )
+        emit(Page(number, pages.total, (), issues, state, prediction=found))
 
 
 def _label(category: Category) -> str:

@@ -1,13 +1,14 @@
 """The pages of a document, whatever its format: what stands on each, one at a time."""
 
+from bisect import bisect_right
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import accumulate, chain
 from pathlib import Path
 
 from app.errors import ErrorCode, ProcessingFailed
 from app.jobs.page_slices import chosen
-from app.jobs.results import Issue
+from app.jobs.results import Emit, Issue, Page
 from workers.processors import hypertext, markdown, plain
 from workers.processors.attached import Attached, AttachedPdf, attached_to
 from workers.processors.elements import Element
@@ -95,9 +96,15 @@ def pages(
     )
 
 
-def left_out(wanted: frozenset[int], done: int) -> int:
-    """Return how many of the first `done` pages are none of those that are wanted."""
-    return done - sum(number <= done for number in wanted)
+def counting(emit: Emit, *, wanted: frozenset[int], total: int) -> Emit:
+    """Return an `emit` that says with each page how many were left out by then, and are in all."""
+    numbers = sorted(wanted)
+
+    def counted(page: Page) -> None:
+        left_out = page.number - bisect_right(numbers, page.number)
+        emit(replace(page, left_out=left_out, left_out_in_all=total - len(numbers)))
+
+    return counted
 
 
 def wanted_of(page_slice: str | None, total: int) -> frozenset[int]:

@@ -52,9 +52,8 @@ def segment(
     )
     packer = Packer(options.max_size, done["tail"])
     told: bool = done["told"]
-    left_out = reading.left_out(pages.wanted, done["page"])
+    emit = reading.counting(emit, wanted=pages.wanted, total=pages.total)
     for number, (elements, issue) in enumerate(pages.read, done["page"] + 1):
-        left_out += number not in pages.wanted
         segments = list(packer.add(elements))
         if number == pages.total or number in pages.last:
             segments += packer.end()
@@ -68,15 +67,4 @@ def segment(
             "told": told,
             "tail": packer.to_json(),
         }
-        emit(
-            Page(
-                number,
-                pages.total,
-                tuple(segments),
-                issues,
-                state,
-                attached=pages.attached,
-                left_out=left_out,
-                left_out_in_all=pages.total - len(pages.wanted),
-            )
-        )
+        emit(Page(number, pages.total, tuple(segments), issues, state, attached=pages.attached))

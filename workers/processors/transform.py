@@ -94,9 +94,8 @@ def _text(
     first = min(texts.wanted, default=0)
     told: bool = done["told"]
     offset: int = done["bytes"]
-    left_out = reading.left_out(texts.wanted, done["page"])
+    emit = reading.counting(emit, wanted=texts.wanted, total=texts.total)
     for number, (text, issue) in enumerate(texts.read, done["page"] + 1):
-        left_out += number not in texts.wanted
         issues = texts.issues if number == 1 else ()
         if issue is not None and not (issue.code == "NO_TEXT" and told):
             issues += (issue,)
@@ -110,18 +109,7 @@ def _text(
             "bytes": offset + len(content),
         }
         piece = ProducedFile(content, "text/plain", offset=offset)
-        emit(
-            Page(
-                number,
-                texts.total,
-                (),
-                issues,
-                state,
-                (piece,),
-                left_out=left_out,
-                left_out_in_all=texts.total - len(texts.wanted),
-            )
-        )
+        emit(Page(number, texts.total, (), issues, state, (piece,)))
         offset += len(content)
 
 
