@@ -14,7 +14,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from app import logs
 from app.clock import now
-from app.db.work import Work, reading, transaction, unbroken
+from app.db.work import Work, ended, reading, transaction, unbroken
 from app.errors import ErrorCode, Failure, ProcessingFailed, StorageFull, StoreUnavailable
 from app.jobs import attachments, conditionals, recording, retries, runs
 from app.jobs.attachments import Written
@@ -71,9 +71,9 @@ async def claim(context: WorkerContext) -> Run | None:
         return await asyncio.shield(claiming)
     except asyncio.CancelledError:
         # The commit may be through already: a job that nobody works on must not wait for its lease.
-        run = await claiming
-        if run is not None:
-            await _give_back(context, run)
+        await ended(claiming)
+        if claiming.exception() is None and (run := claiming.result()) is not None:
+            await unbroken(_give_back(context, run))
         raise
 
 

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any, NewType, TypeVar
 
@@ -77,10 +77,20 @@ async def unbroken(step: Coroutine[Any, Any, T]) -> T:
     try:
         return await asyncio.shield(task)
     except asyncio.CancelledError:
-        await asyncio.wait({task})
+        await ended(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             logger.warning("a canceled step failed: %s", type(error).__name__)
         raise
+
+
+async def ended(task: asyncio.Task[Any]) -> None:
+    """Wait for the end of a task, for callers that were canceled already and raise that afterwards.
+
+    One may be canceled again meanwhile: by who waits for it, and by the process that stops.
+    """
+    while not task.done():
+        with suppress(asyncio.CancelledError):
+            await asyncio.wait({task})
 
 
 async def carried_out(step: Callable[[], Coroutine[Any, Any, T]]) -> T:

@@ -1,6 +1,7 @@
 """A transaction: all or nothing, and what waits for its commit."""
 
 import asyncio
+import gc
 import logging
 from contextlib import suppress
 from typing import Any
@@ -128,6 +129,29 @@ async def test_a_step_that_is_canceled_is_carried_to_its_end(database: Database)
     async with reading(database) as session:
         names = (await session.exec(select(Application.name))).all()
     assert names == ["whole"]
+
+
+async def test_a_step_is_carried_to_its_end_however_often_it_is_canceled() -> None:
+    begun, go_on = asyncio.Event(), asyncio.Event()
+    complaints: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: complaints.append(context))
+
+    async def step() -> None:
+        begun.set()
+        await go_on.wait()
+        raise LookupError
+
+    task = asyncio.create_task(unbroken(step()))
+    await begun.wait()
+    for _ in range(3):
+        task.cancel()
+        await asyncio.sleep(0)
+    assert not task.done()
+    go_on.set()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    gc.collect()
+    assert complaints == []
 
 
 async def test_what_a_step_returns_or_raises_is_passed_on() -> None:
