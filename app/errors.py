@@ -1,62 +1,12 @@
-"""Everything that can go wrong for a caller: one class and one stable code each.
+"""What a call can be refused for: one class and one stable code each.
 
-Refusals answer a call; `Failure` is why the work on a document or a job ended. The API's problem
-types, the codes in the README and the error catalogue come from here and from `app.failures`.
+Why work fails stands in `app.failures`. The API's problem types, the codes in the README and the
+error catalogue come from both.
 """
 
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import ClassVar
 from uuid import UUID
-
-
-class ErrorCode(StrEnum):
-    """Why work failed. A code never changes its meaning."""
-
-    INTERNAL = "INTERNAL"
-    EXTERNAL = "EXTERNAL"
-    CONFIGURATION = "CONFIGURATION"
-    GENERIC = "GENERIC"
-    UNSUPPORTED_FORMAT = "UNSUPPORTED_FORMAT"
-    UNSUPPORTED_FEATURE = "UNSUPPORTED_FEATURE"
-    OPTION = "OPTION"
-    CANCELED = "CANCELED"
-    TIMEOUT = "TIMEOUT"
-    PASSWORD = "PASSWORD"  # noqa: S105 - a code, not a password
-    CONFORMANCE = "CONFORMANCE"
-    CORRUPT = "CORRUPT"
-    DEPENDENCY = "DEPENDENCY"
-    MEMORY = "MEMORY"
-    CRASHED = "CRASHED"
-    TOO_LARGE = "TOO_LARGE"
-    EXPIRED = "EXPIRED"
-    POISONED = "POISONED"
-    WORKER_LOST = "WORKER_LOST"
-
-
-RETRYABLE = frozenset({ErrorCode.EXTERNAL, ErrorCode.WORKER_LOST})
-"""Causes that can pass by themselves."""
-
-
-@dataclass(frozen=True, slots=True)
-class Failure:
-    """Why the work on a document or a job ended: a code, and one sentence for a person."""
-
-    code: ErrorCode
-    message: str
-
-    @property
-    def retryable(self) -> bool:
-        """True where the same work may succeed later."""
-        return self.code in RETRYABLE
-
-
-class ProcessingFailed(Exception):
-    """A processor cannot do its work on this file; raised inside the sandbox."""
-
-    def __init__(self, code: ErrorCode, message: str) -> None:
-        super().__init__(message)
-        self.failure = Failure(code, message)
 
 
 def problem_type(code: str) -> str:

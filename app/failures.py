@@ -1,8 +1,59 @@
-"""Why work can fail: what each code means, and what to do about it, for people."""
+"""Why work fails: a stable code for each cause, what it means, and what to do about it.
+
+Refusals of calls stand in `app.errors`.
+"""
 
 from dataclasses import dataclass
+from enum import StrEnum
 
-from app.errors import ErrorCode
+
+class ErrorCode(StrEnum):
+    """Why work failed. A code never changes its meaning."""
+
+    INTERNAL = "INTERNAL"
+    EXTERNAL = "EXTERNAL"
+    CONFIGURATION = "CONFIGURATION"
+    GENERIC = "GENERIC"
+    UNSUPPORTED_FORMAT = "UNSUPPORTED_FORMAT"
+    UNSUPPORTED_FEATURE = "UNSUPPORTED_FEATURE"
+    OPTION = "OPTION"
+    CANCELED = "CANCELED"
+    TIMEOUT = "TIMEOUT"
+    PASSWORD = "PASSWORD"  # noqa: S105 - a code, not a password
+    CONFORMANCE = "CONFORMANCE"
+    CORRUPT = "CORRUPT"
+    DEPENDENCY = "DEPENDENCY"
+    MEMORY = "MEMORY"
+    CRASHED = "CRASHED"
+    TOO_LARGE = "TOO_LARGE"
+    EXPIRED = "EXPIRED"
+    POISONED = "POISONED"
+    WORKER_LOST = "WORKER_LOST"
+
+
+RETRYABLE = frozenset({ErrorCode.EXTERNAL, ErrorCode.WORKER_LOST})
+"""Causes that can pass by themselves."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why the work on a document or a job ended: a code, and one sentence for a person."""
+
+    code: ErrorCode
+    message: str
+
+    @property
+    def retryable(self) -> bool:
+        """True where the same work may succeed later."""
+        return self.code in RETRYABLE
+
+
+class ProcessingFailed(Exception):
+    """A processor cannot do its work on this file; raised inside the sandbox."""
+
+    def __init__(self, code: ErrorCode, message: str) -> None:
+        super().__init__(message)
+        self.failure = Failure(code, message)
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from app.errors import ErrorCode, ProcessingFailed
+from app.failures import ErrorCode, ProcessingFailed
 from app.jobs.options import DocumentOptions, SegmentOptions, TransformOptions, task_of
 from app.jobs.results import Box, Emit, Issue, Page, ProducedFile, Segment
 from app.jobs.types import JobType

@@ -5,7 +5,8 @@ import inspect
 import pytest
 
 from app import errors
-from app.errors import RETRYABLE, AppError, ErrorCode, Failure, FieldError, ProcessingFailed
+from app.errors import AppError, FieldError
+from app.failures import RETRYABLE, ErrorCode, Failure, ProcessingFailed
 
 CLASSES = [
     error

@@ -13,8 +13,8 @@ from graphql import parse, validate
 from app.api.answers import HTTP_STATUS, MEANINGS, Code
 from app.api.limits import MUTATION_WEIGHT, WEIGHTS, QueryLimits
 from app.api.schema import schema
-from app.errors import RETRYABLE, ErrorCode, refusals
-from app.failures import FAILURES, ISSUES
+from app.errors import refusals
+from app.failures import FAILURES, ISSUES, RETRYABLE, ErrorCode
 from app.jobs.states import FINISHED, MOVES, JobStatus
 from app.settings import Settings, shown_default
 

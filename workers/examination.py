@@ -6,7 +6,8 @@ from datetime import timedelta
 from app.db.work import transaction, unbroken
 from app.documents import examination
 from app.documents.examination import Examination
-from app.errors import ProcessingFailed, StoreUnavailable
+from app.errors import StoreUnavailable
+from app.failures import ProcessingFailed
 from workers.context import WorkerContext
 from workers.sandbox import Limits, SandboxUnavailable
 

@@ -31,7 +31,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, NoReturn
 
-from app.errors import ErrorCode, Failure, ProcessingFailed
+from app.failures import ErrorCode, Failure, ProcessingFailed
 from app.jobs.options import DocumentOptions, task_of
 from app.jobs.results import Emit, Page
 from app.jobs.types import JobType

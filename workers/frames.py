@@ -12,7 +12,7 @@ import struct
 from dataclasses import dataclass
 from typing import Any
 
-from app.errors import ErrorCode, Failure
+from app.failures import ErrorCode, Failure
 from app.jobs.results import (
     DRAFT_TYPE,
     PRODUCED_TYPES,

@@ -4,7 +4,8 @@ import logging
 from dataclasses import replace
 from typing import Any
 
-from app.errors import ErrorCode, InvalidInput, ProcessingFailed
+from app.errors import InvalidInput
+from app.failures import ErrorCode, ProcessingFailed
 from app.jobs import given, workflows
 from app.jobs.options import DocumentOptions, task_of, to_json
 from app.jobs.runs import Run, RunDocument

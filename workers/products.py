@@ -6,7 +6,7 @@ from uuid import UUID
 
 from app.db.work import transaction
 from app.documents.content import Stored, measured
-from app.errors import ErrorCode, ProcessingFailed
+from app.failures import ErrorCode, ProcessingFailed
 from app.jobs import attachments, production
 from app.jobs.production import Made
 from app.jobs.results import DRAFT_TYPE, Page, ProducedFile

@@ -15,7 +15,8 @@ from sqlalchemy.exc import SQLAlchemyError
 from app import logs
 from app.clock import now
 from app.db.work import Work, ended, reading, transaction, unbroken
-from app.errors import ErrorCode, Failure, ProcessingFailed, StorageFull, StoreUnavailable
+from app.errors import StorageFull, StoreUnavailable
+from app.failures import ErrorCode, Failure, ProcessingFailed
 from app.jobs import attachments, conditionals, recording, retries, runs
 from app.jobs.attachments import Written
 from app.jobs.conditionals import Judgement

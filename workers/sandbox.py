@@ -21,7 +21,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from app.errors import ErrorCode, Failure, ProcessingFailed
+from app.failures import ErrorCode, Failure, ProcessingFailed
 from app.jobs.options import NOTHING_GIVEN, DocumentOptions
 from app.jobs.results import Page
 from workers import frames

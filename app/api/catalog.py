@@ -3,8 +3,8 @@
 import strawberry
 
 from app.api.answers import ADVICE, HTTP_STATUS, MEANINGS, Code
-from app.errors import RETRYABLE, problem_type, refusals
-from app.failures import FAILURES
+from app.errors import problem_type, refusals
+from app.failures import FAILURES, RETRYABLE
 
 
 @strawberry.type(description="One code, and what it means.")

@@ -12,7 +12,8 @@ from app.api.pages import Connection, connection
 from app.api.vocabulary import AttachmentType, ErrorCode, JobStatus
 from app.api.workflows import Option, options_of
 from app.db.pages import PageRequest
-from app.errors import Failure, NotFound
+from app.errors import NotFound
+from app.failures import Failure
 from app.jobs import models, queries
 from app.jobs.states import FINISHED
 

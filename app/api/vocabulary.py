@@ -9,7 +9,7 @@ import strawberry
 from app.accounts.models import Scope
 from app.db.ordering import SortDirection
 from app.documents.models import DocumentStatus
-from app.errors import ErrorCode
+from app.failures import ErrorCode
 from app.jobs.options import ImageFormat, OcrBackend, PdfBackend, SplitBy, TransformOutput
 from app.jobs.orders import JobOrderField
 from app.jobs.states import MEANINGS, JobStatus

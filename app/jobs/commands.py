@@ -11,7 +11,8 @@ from app.accounts.caller import Caller
 from app.clock import now
 from app.db.work import Work
 from app.documents.models import Document, DocumentStatus
-from app.errors import ErrorCode, NotFound
+from app.errors import NotFound
+from app.failures import ErrorCode
 from app.jobs import dependents, events, families, production
 from app.jobs.events import Note
 from app.jobs.models import Job, JobDocument

@@ -13,7 +13,8 @@ from app.accounts.caller import Caller
 from app.clock import now
 from app.db.work import ReadSession, Work
 from app.documents.models import Document, DocumentStatus
-from app.errors import ErrorCode, Failure, FieldError, InvalidInput, NotFound
+from app.errors import FieldError, InvalidInput, NotFound
+from app.failures import ErrorCode, Failure
 from app.jobs import creation, dependents, events, limits, recording, runs
 from app.jobs import rules as evaluation
 from app.jobs.conditions import Condition, parse

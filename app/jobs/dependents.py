@@ -17,7 +17,8 @@ from sqlmodel import col, exists, select
 from app.accounts.caller import Caller
 from app.clock import now
 from app.db.work import ReadSession, Work
-from app.errors import ErrorCode, FieldError, InvalidInput, NotFound
+from app.errors import FieldError, InvalidInput, NotFound
+from app.failures import ErrorCode
 from app.jobs import events, families
 from app.jobs.events import Note
 from app.jobs.models import MAX_DOCUMENTS, Job, JobDocument

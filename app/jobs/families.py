@@ -8,7 +8,7 @@ from uuid import UUID
 from sqlmodel import col, func, select, update
 
 from app.db.work import Work
-from app.errors import ErrorCode
+from app.failures import ErrorCode
 from app.jobs import events, production
 from app.jobs.events import Note
 from app.jobs.models import Job, JobDocument

@@ -26,7 +26,7 @@ from app.db.columns import (
     new_id,
     words,
 )
-from app.errors import ErrorCode
+from app.failures import ErrorCode
 from app.jobs.states import FINISHED, JobStatus
 from app.jobs.types import (
     AttachmentType,

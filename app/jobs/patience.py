@@ -8,7 +8,7 @@ from sqlmodel import col, select, update
 
 from app.clock import now
 from app.db.work import ReadSession, Work
-from app.errors import ErrorCode
+from app.failures import ErrorCode
 from app.jobs import events
 from app.jobs.events import Note
 from app.jobs.models import Job, JobDocument

@@ -16,7 +16,7 @@ from app.clock import now
 from app.db.columns import new_id
 from app.db.work import Work
 from app.documents.models import Document
-from app.errors import ErrorCode, Failure
+from app.failures import ErrorCode, Failure
 from app.jobs import attachments, issues, production, runs
 from app.jobs.attachments import Written
 from app.jobs.events import Note

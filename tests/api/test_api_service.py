@@ -5,7 +5,8 @@ from service import Service
 
 from app.api.answers import Code
 from app.db.work import transaction
-from app.errors import ErrorCode, refusals
+from app.errors import refusals
+from app.failures import ErrorCode
 from app.jobs.models import Worker
 
 pytestmark = pytest.mark.anyio

@@ -18,7 +18,7 @@ from app.db.engine import Database
 from app.db.migration import config, is_current, migrate
 from app.db.work import reading, transaction
 from app.documents.models import Document
-from app.errors import ErrorCode
+from app.failures import ErrorCode
 from app.jobs.models import Job
 from app.jobs.states import JobStatus
 from app.jobs.types import JobOutcome, JobType

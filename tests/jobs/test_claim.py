@@ -13,7 +13,7 @@ from app.accounts.models import Application
 from app.clock import now
 from app.db.work import reading, transaction
 from app.documents.models import DocumentStatus
-from app.errors import ErrorCode, Failure
+from app.failures import ErrorCode, Failure
 from app.jobs import recording, turns
 from app.jobs.models import Job
 from app.jobs.runs import Run

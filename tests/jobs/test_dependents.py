@@ -13,7 +13,8 @@ from world import World
 
 from app.db.work import transaction
 from app.documents.models import Document, DocumentStatus
-from app.errors import ErrorCode, InvalidInput, NotFound
+from app.errors import InvalidInput, NotFound
+from app.failures import ErrorCode
 from app.jobs import (
     commands,
     creation,

@@ -19,7 +19,8 @@ from app.documents import uploads
 from app.documents.commands import announce
 from app.documents.models import Document, DocumentStatus
 from app.documents.store import store_for
-from app.errors import DocumentInUse, ErrorCode, Failure, NotFound, NothingToRetry, UploadBusy
+from app.errors import DocumentInUse, NotFound, NothingToRetry, UploadBusy
+from app.failures import ErrorCode, Failure
 from app.jobs import commands, deletions, recording, retries, uses
 from app.jobs.models import Job, JobDocument, RuleDocument
 from app.jobs.states import OPEN, JobStatus

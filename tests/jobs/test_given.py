@@ -9,7 +9,7 @@ from sqlmodel import update
 from world import World
 
 from app.db.work import transaction
-from app.errors import ErrorCode, Failure
+from app.failures import ErrorCode, Failure
 from app.jobs import commands, given, recording
 from app.jobs.creation import GivenDocument
 from app.jobs.given import GivenOption

@@ -11,7 +11,8 @@ from world import World
 
 from app.db.work import reading, transaction
 from app.documents.models import Document
-from app.errors import ErrorCode, Failure, InvalidInput
+from app.errors import InvalidInput
+from app.failures import ErrorCode, Failure
 from app.jobs import commands, events, log, recording
 from app.jobs.events import Note
 from app.jobs.models import Attachment, JobEvent

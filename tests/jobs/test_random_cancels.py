@@ -24,14 +24,8 @@ from world import World
 from app.clock import now
 from app.db.work import Work, reading, transaction
 from app.documents.models import Document, DocumentStatus
-from app.errors import (
-    AlreadyRetried,
-    ErrorCode,
-    Failure,
-    NotFound,
-    NothingToRetry,
-    PrerequisiteFailed,
-)
+from app.errors import AlreadyRetried, NotFound, NothingToRetry, PrerequisiteFailed
+from app.failures import ErrorCode, Failure
 from app.jobs import commands, conditionals, deletions, recording, retries
 from app.jobs.conditionals import ConditionalRequest, Rule
 from app.jobs.creation import GivenDocument, JobRequest

@@ -12,7 +12,7 @@ from world import World
 from app.clock import now
 from app.db.work import reading, transaction
 from app.documents.models import Document, DocumentStatus
-from app.errors import ErrorCode
+from app.failures import ErrorCode
 from app.jobs import attachments, commands, patience, retention
 from app.jobs.models import Attachment, IdempotencyKey, Job, JobDocument, JobEvent
 from app.jobs.states import FINISHED, JobStatus

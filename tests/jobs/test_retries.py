@@ -12,15 +12,8 @@ from world import World
 
 from app.accounts.models import Application
 from app.db.work import reading, transaction
-from app.errors import (
-    AlreadyRetried,
-    ErrorCode,
-    Failure,
-    NotFound,
-    NothingToRetry,
-    PrerequisiteFailed,
-    SecretsGone,
-)
+from app.errors import AlreadyRetried, NotFound, NothingToRetry, PrerequisiteFailed, SecretsGone
+from app.failures import ErrorCode, Failure
 from app.jobs import commands, deletions, recording, retries, runs, turns
 from app.jobs.models import Job, JobDocument, RuleDocument, Segment
 from app.jobs.runs import Run, RunLost

@@ -13,7 +13,7 @@ from world import LEASE, World
 from app.clock import now
 from app.db.work import ReadSession, Work, WriteSession, reading, transaction
 from app.documents.models import Document
-from app.errors import ErrorCode, Failure
+from app.failures import ErrorCode, Failure
 from app.jobs import commands, deletions, events, queries, recording, runs
 from app.jobs.models import Job, JobEvent
 from app.jobs.queries import PagesInAll

@@ -11,7 +11,7 @@ from world import World
 from app.accounts.models import Application
 from app.clock import now
 from app.db.work import transaction
-from app.errors import ErrorCode, Failure
+from app.failures import ErrorCode, Failure
 from app.jobs import recording
 from app.jobs.models import Job
 

@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from app.errors import ErrorCode, Failure
+from app.failures import ErrorCode, Failure
 from app.jobs.results import (
     Box,
     CategoryScore,

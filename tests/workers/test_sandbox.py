@@ -13,7 +13,7 @@ import anyio
 import pytest
 from strangers import run_as_nobody
 
-from app.errors import ErrorCode, Failure, ProcessingFailed
+from app.failures import ErrorCode, Failure, ProcessingFailed
 from app.jobs.options import SegmentOptions, to_json
 from app.jobs.results import Box, Issue, Page, Segment
 from workers.frames import LENGTHS

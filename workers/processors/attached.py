@@ -6,7 +6,7 @@ from typing import Any
 
 import pymupdf
 
-from app.errors import ErrorCode, Failure, ProcessingFailed
+from app.failures import ErrorCode, Failure, ProcessingFailed
 from app.jobs.results import Issue
 from app.jobs.types import Severity
 from workers.processors.elements import Element, Kind

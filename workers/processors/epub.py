@@ -8,7 +8,7 @@ from urllib.parse import unquote
 
 from lxml import etree
 
-from app.errors import ErrorCode, ProcessingFailed
+from app.failures import ErrorCode, ProcessingFailed
 from workers.processors.elements import Element
 from workers.processors.hypertext import Reader
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pymupdf
 
-from app.errors import ErrorCode, ProcessingFailed
+from app.failures import ErrorCode, ProcessingFailed
 from app.jobs.options import NOTHING_GIVEN, DocumentOptions
 from app.jobs.results import Emit, Page
 from workers.processors.epub import Epub

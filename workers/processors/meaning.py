@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from app.errors import ErrorCode, ProcessingFailed
+from app.failures import ErrorCode, ProcessingFailed
 from app.jobs import extras
 
 try:

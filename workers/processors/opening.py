@@ -7,7 +7,7 @@ from typing import Any
 
 import pymupdf
 
-from app.errors import ErrorCode, ProcessingFailed
+from app.failures import ErrorCode, ProcessingFailed
 from app.jobs.results import Issue
 from app.jobs.types import Severity
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from app.errors import ErrorCode, ProcessingFailed
+from app.failures import ErrorCode, ProcessingFailed
 from app.jobs.options import NOTHING_GIVEN, DocumentOptions, PdfImagesOptions
 from app.jobs.results import Emit, Page, ProducedFile
 from workers.processors import rendering

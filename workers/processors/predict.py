@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from app.errors import ErrorCode, ProcessingFailed
+from app.failures import ErrorCode, ProcessingFailed
 from app.jobs.options import NOTHING_GIVEN, Category, DocumentOptions, PredictOptions
 from app.jobs.results import CategoryScore, Emit, Page, Prediction
 from workers.processors import meaning, reading

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from itertools import accumulate, chain
 from pathlib import Path
 
-from app.errors import ErrorCode, ProcessingFailed
+from app.failures import ErrorCode, ProcessingFailed
 from app.jobs.page_slices import chosen
 from app.jobs.results import Emit, Issue, Page
 from workers.processors import hypertext, markdown, plain

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from papers import EPUB, PDF, TEXT, Paper, epub, run, segments
 
-from app.errors import ErrorCode, ProcessingFailed
+from app.failures import ErrorCode, ProcessingFailed
 from app.jobs.options import DocumentOptions, PdfImagesOptions, TransformOptions, TransformOutput
 from app.jobs.results import Page
 from workers.processors.pictures import pdf_images

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 from papers import EPUB, bodies, epub, run
 
-from app.errors import ErrorCode, ProcessingFailed
+from app.failures import ErrorCode, ProcessingFailed
 from app.jobs.results import Issue
 
 

@@ -7,7 +7,7 @@ import pytest
 from papers import A4, EPUB, HTML, MARKDOWN, PDF, TEXT, Paper, run
 
 from app.documents.media import has_length
-from app.errors import ErrorCode, ProcessingFailed
+from app.failures import ErrorCode, ProcessingFailed
 from app.jobs.results import Page
 from workers.processors.length import length
 

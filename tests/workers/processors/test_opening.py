@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from papers import CORPUS, PDF, Paper, bodies, run
 
-from app.errors import ErrorCode, Failure, ProcessingFailed
+from app.failures import ErrorCode, Failure, ProcessingFailed
 from app.jobs.options import DocumentOptions
 from app.jobs.results import Issue
 from app.jobs.types import Severity

@@ -6,7 +6,7 @@ import pytest
 from papers import HTML, PDF, Paper
 from PIL import Image
 
-from app.errors import ErrorCode, ProcessingFailed
+from app.failures import ErrorCode, ProcessingFailed
 from app.jobs.options import DocumentOptions, ImageFormat, PdfImagesOptions
 from app.jobs.results import Issue, Page, ProducedFile
 from workers.processors.pictures import pdf_images

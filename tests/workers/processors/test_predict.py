@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 from papers import CORPUS, HTML, LOREM, MARKDOWN, PDF, TEXT, Paper
 
-from app.errors import ErrorCode, ProcessingFailed
+from app.failures import ErrorCode, ProcessingFailed
 from app.jobs.options import Category, PredictOptions
 from app.jobs.results import Page, Prediction
 from workers.processors.predict import predict

@@ -19,7 +19,7 @@ from papers import (
     segments,
 )
 
-from app.errors import ErrorCode, Failure, ProcessingFailed
+from app.failures import ErrorCode, Failure, ProcessingFailed
 from app.jobs.results import Box, Issue
 
 

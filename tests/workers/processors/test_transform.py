@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 from papers import EPUB, HTML, MARKDOWN, PDF, TEXT, Paper, epub
 
-from app.errors import ErrorCode, ProcessingFailed
+from app.failures import ErrorCode, ProcessingFailed
 from app.jobs.options import ImageFormat, TransformOptions, TransformOutput
 from app.jobs.results import Page
 from workers.processors.transform import transform
