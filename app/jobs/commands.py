@@ -62,8 +62,9 @@ async def cancel(work: Work, bell: Doorbell, *, caller: Caller, job_id: UUID) ->
         NotFound: there is no such job.
     """
     job, children = await find_family(work, caller=caller, job_id=job_id)
-    canceled = await stop(work, bell, job_id, children=children)
-    return canceled or job, canceled is not None
+    stopped = await stop(work, bell, job_id, children=children)
+    await dependents.ended(work, bell, *stopped)
+    return job, bool(stopped)
 
 
 async def find(work: Work, *, caller: Caller, job_id: UUID) -> Job:
@@ -105,23 +106,29 @@ async def _lock_family(work: Work, caller: Caller, job_id: UUID) -> tuple[Job, S
 
 
 async def stop(
-    work: Work, bell: Doorbell, job_id: UUID, *, children: Sequence[Job] = ()
-) -> Job | None:
-    """Cancel a job and its children whoever asks for it; None where it has ended before."""
-    text = "The job was canceled."
-    job = await events.move(
+    work: Work,
+    bell: Doorbell,
+    job_id: UUID,
+    *,
+    children: Sequence[Job] = (),
+    text: str = "The job was canceled.",
+) -> list[Job]:
+    """Cancel a job and its children whoever asks for it; return those that had not ended.
+
+    text: why, for a person. What that does to other jobs is up to the caller.
+    """
+    stopped = await events.move_together(
         work,
         bell,
-        job_id,
+        {job_id: Note(EventKind.STATUS, text)},
         to=JobStatus.CANCELED,
-        note=Note(EventKind.STATUS, text),
         outcome=JobOutcome.ERROR,
         error_code=ErrorCode.CANCELED,
         error_message=text,
         message=None,
     )
-    if job is None:
-        return None
+    if not stopped:
+        return []
     statement = (
         update(JobDocument)
         .where(col(JobDocument.job_id) == job_id, col(JobDocument.status).in_(OPEN))
@@ -130,5 +137,4 @@ async def stop(
     await work.session.exec(statement)
     await production.drop_drafts(work, job_id)
     work.after_commit(lambda: bell.cancel(job_id))
-    await dependents.ended(work, bell, *await families.cancel(work, bell, children))
-    return job
+    return [*stopped, *await families.cancel(work, bell, children)]

@@ -102,12 +102,11 @@ async def delete_document(work: Work, *, caller: Caller, document_id: UUID, stor
 async def _remove(
     work: Work, bell: Doorbell, job: Job, children: Sequence[Job], *, store: Store
 ) -> Deleted:
-    canceled = await commands.stop(work, bell, job.id, children=children)
+    text = "The job was deleted."
+    stopped = await commands.stop(work, bell, job.id, children=children, text=text)
     jobs = [job, *children]
-    await dependents.deleted(work, bell, jobs)
-    gone = Deleted(
-        job.status, canceled_first=canceled is not None, job_ids=[each.id for each in jobs]
-    )
+    await dependents.deleted(work, bell, jobs, stopped=stopped)
+    gone = Deleted(job.status, canceled_first=bool(stopped), job_ids=[each.id for each in jobs])
     doomed = await _documents_of(work, gone.job_ids)
     for each in jobs:
         gone.freed_bytes += await attachments.remove(work, job_id=each.id, store=store)

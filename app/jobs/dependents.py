@@ -98,10 +98,12 @@ async def ended(work: Work, bell: Doorbell, *jobs: Job) -> None:
         pending = following
 
 
-async def deleted(work: Work, bell: Doorbell, jobs: Sequence[Job]) -> None:
-    """Fail what still needs jobs that are being deleted."""
+async def deleted(
+    work: Work, bell: Doorbell, jobs: Sequence[Job], *, stopped: Sequence[Job]
+) -> None:
+    """Fail what still needs jobs that are being deleted; stopped: those that were open."""
     failed = await _fail_all(work, bell, {job.id: (job, "was deleted") for job in jobs})
-    await ended(work, bell, *await families.settle(work, bell, failed))
+    await ended(work, bell, *await families.settle(work, bell, [*stopped, *failed]))
 
 
 async def newest_retry(session: ReadSession, job_id: UUID) -> UUID:

@@ -169,6 +169,32 @@ async def test_a_deletion_fails_what_waits_and_leaves_what_does_not(world: World
     assert (await world.row(following)).status is S.PENDING
 
 
+@pytest.mark.parametrize("of", ["itself", "the conditional job it belongs to"])
+async def test_who_waits_for_an_open_job_is_told_that_it_was_deleted(world: World, of: str) -> None:
+    parent = await world.job(S.PROCESSING, type=JobType.CONDITIONAL, lease_until=None)
+    first = await world.create(name="first")
+    async with transaction(world.database) as work:
+        (await work.session.get_one(Job, first)).parent_id = parent
+        rule = {"name": "rule", "matched": True, "jobIds": [str(first)], "requests": []}
+        (await work.session.get_one(Job, parent)).rules = [rule]
+    second = await after(world, first, name="second")
+    third = await after(world, second)
+    gone = await delete(world, first if of == "itself" else parent)
+    assert gone.canceled_first
+    assert gone.status is S.CANCELED
+    waiting = await world.row(second)
+    assert (waiting.status, waiting.error_code) == (S.FAILED, ErrorCode.DEPENDENCY)
+    reason = f"'first' ({first}), which this job was to come after, was deleted."
+    assert waiting.error_message == reason
+    further = (await world.row(third)).error_message
+    assert further is not None
+    assert further.endswith(f"failed, because 'first' ({first}) was deleted.")
+    if of == "itself":
+        ended = await world.row(parent)
+        told = f"No rule that held could be carried out: 'first' ({first}): The job was deleted."
+        assert (ended.status, ended.error_message) == (S.FAILED, told)
+
+
 async def test_a_draft_that_was_to_live_on_a_deleted_job_fails(world: World) -> None:
     done = await world.job(S.COMPLETED, type=JobType.CONDITIONAL)
     draft = await after(world, done, start=False, documents=())
