@@ -189,7 +189,9 @@ class UploadRange(Conflict):
     what_to_do = "Ask the document for receivedBytes and go on from there."
 
     def __init__(self, *, received_bytes: int) -> None:
-        super().__init__(f"{received_bytes} bytes are here; the next part must begin there.")
+        super().__init__(
+            f"The next part must begin at byte {received_bytes}, up to which all are here."
+        )
         self.received_bytes = received_bytes
 
 
@@ -229,7 +231,7 @@ class TooManyJobs(LimitExceeded):
 
     def __init__(self, *, limit: int, retry_after_seconds: int) -> None:
         super().__init__(
-            f"{limit} jobs are open, which is the limit of this application.",
+            f"The application has as many open jobs as it may have: {limit}.",
             limit=limit,
             retry_after_seconds=retry_after_seconds,
         )

@@ -30,7 +30,7 @@ def test_no_two_errors_share_a_code() -> None:
 
 def test_an_error_makes_its_own_message_and_type() -> None:
     error = errors.TooManyJobs(limit=3, retry_after_seconds=5)
-    assert str(error) == "3 jobs are open, which is the limit of this application."
+    assert str(error) == "The application has as many open jobs as it may have: 3."
     assert error.type == "urn:docyard:problem:too-many-jobs"
     assert (error.limit, error.retry_after_seconds, error.retryable) == (3, 5, True)
 

@@ -256,7 +256,7 @@ async def carry_out(work: Work, bell: Doorbell, run: Run, judgement: Judgement) 
         run,
         Note(EventKind.LOG, message),
         rules=rules,
-        message=f"0 of {sum(map(len, chains))} jobs have ended.",
+        message=f"Jobs that have ended: 0 of {sum(map(len, chains))}.",
         lease_until=None,
         worker_id=None,
     )
@@ -329,7 +329,7 @@ async def _documents(work: Work, caller: Caller, rules: Sequence[Rule]) -> Colle
 
 def _told(rules: Sequence[Mapping[str, Any]], held: Sequence[Mapping[str, Any]]) -> str:
     names = ", ".join(repr(rule["name"]) for rule in held)
-    return f"Of {len(rules)} rules {len(held)} hold: {names}." if held else "No rule holds."
+    return f"Rules that hold, {len(held)} of {len(rules)}: {names}." if held else "No rule holds."
 
 
 def _to_json(rule: Rule) -> dict[str, Any]:

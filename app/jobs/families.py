@@ -94,7 +94,7 @@ async def _progress(work: Work, bell: Doorbell, parent: Job, *, done: int, total
         parent.id,
         note=Note(EventKind.PROGRESS),
         progress=max(parent.progress, min(99, 100 * done // total)),
-        message=f"{done} of {total} jobs have ended.",
+        message=f"Jobs that have ended: {done} of {total}.",
     )
 
 

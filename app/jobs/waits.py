@@ -100,7 +100,7 @@ def _reason(job: Job, moment: datetime) -> Waiting | None:
 def _queued(job: Job, lines: dict[UUID, _Line], older: int, at: dict[str, datetime]) -> Waiting:
     line = lines[job.application_id]
     if line.stopped:
-        detail = f"{line.running} jobs of its application run, which is the limit."
+        detail = f"Its application runs as many jobs as it may at once: {line.running}."
         return Waiting(WaitKind.QUOTA, detail)
     position = None
     if older < LAST_POSITION:

@@ -199,7 +199,9 @@ async def test_children_go_with_their_conditional_job(paced: Service, way: str) 
     first = await paced.create("page One")
     id = await conditional(paced, first, rule("r", {}, job(hanging), job(hanging)))
     async with paced.working():
-        await paced.event(id, lambda event: (event["message"] or "").startswith("Of 1 rules"))
+        await paced.event(
+            id, lambda event: (event["message"] or "").startswith("Rules that hold, 1 of 1")
+        )
         (running, waiting) = (await read(paced, id))["children"]["nodes"]
         after = await paced.create("page After", executeAfterId=running["id"])
         await paced.event(running["id"], lambda event: event["kind"] == "PROGRESS")

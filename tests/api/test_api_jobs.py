@@ -323,7 +323,7 @@ async def test_too_many_open_jobs_are_refused_until_one_ends(service: Service) -
         "type": "urn:docyard:problem:too-many-jobs",
         "title": "Too many jobs",
         "status": 503,
-        "detail": "1 jobs are open, which is the limit of this application.",
+        "detail": "The application has as many open jobs as it may have: 1.",
         "limit": 1,
         "retryAfterSeconds": 60,
     }

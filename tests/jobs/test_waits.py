@@ -48,7 +48,7 @@ async def test_each_cause_is_told(paced: Service) -> None:
         running = update(Job).where(col(Job.id) == UUID(retried))
         lease = now() + timedelta(minutes=1)
         await work.session.exec(running.values(status="PROCESSING", lease_until=lease))
-    quota = told("QUOTA", "1 jobs of its application run, which is the limit.")
+    quota = told("QUOTA", "Its application runs as many jobs as it may at once: 1.")
     assert await waiting(paced, queued) == quota
     assert await waiting(paced, retried) is None
 

@@ -71,7 +71,10 @@ async def test_a_part_at_the_wrong_place_is_refused_and_changes_nothing(service:
         assert answer.status_code == 416
         assert answer.headers["content-type"] == "application/problem+json"
         assert answer.json()["code"] == "UPLOAD_RANGE"
-        assert answer.json()["detail"] == "10 bytes are here; the next part must begin there."
+        assert (
+            answer.json()["detail"]
+            == "The next part must begin at byte 10, up to which all are here."
+        )
     document = await service.ask(DOCUMENT, id=id)
     assert (document["status"], document["receivedBytes"]) == ("NEW", 10)
 
