@@ -8,7 +8,7 @@ import strawberry
 
 from app.api.context import Context, Info
 from app.api.documents import Document, document_of
-from app.api.pages import Connection, Node, connection
+from app.api.pages import Connection, InnerList, Node, connection
 from app.api.vocabulary import AttachmentType, BigInt
 from app.db.pages import PageRequest, cursor_of
 from app.documents.links import Action
@@ -96,8 +96,12 @@ async def attachment_connection(
     async def count() -> int:
         return await load(attachments.count, job_id, types=types)
 
-    page = await load(attachments.of_jobs, job_id, types=types, request=request)
+    own = InnerList("attachments", job_id)
+    page = await load(attachments.of_jobs, job_id, types=types, request=own.request(request))
     context.spend(len(page.rows))
     return connection(
-        page, node=Attachment.from_row, cursor=lambda row: cursor_of(row.id), count=count
+        page,
+        node=Attachment.from_row,
+        cursor=lambda row: own.cursor(cursor_of(row.id)),
+        count=count,
     )

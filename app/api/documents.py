@@ -11,7 +11,14 @@ from starlette.datastructures import UploadFile
 
 from app.api.context import Context, Info
 from app.api.durations import ttl
-from app.api.pages import Connection, Node, connection, existing_id, placed_connection
+from app.api.pages import (
+    Connection,
+    InnerList,
+    Node,
+    connection,
+    existing_id,
+    placed_connection,
+)
 from app.api.problems import Conflict, Forbidden, InvalidInput, LimitExceeded, NotFound
 from app.api.vocabulary import BigInt, DocumentStatus, Scope
 from app.clock import now
@@ -118,13 +125,14 @@ class Document(Node):
         from app.api.jobs import Job  # noqa: PLC0415 - documents and jobs name each other
 
         context, id = info.context, self.row.id
-        request = page_request(first, after)
+        own = InnerList("jobs", id)
+        request = own.request(page_request(first, after))
         page = await context.loaders.gather(users.using, id, caller=context.caller, request=request)
         context.spend(len(page.rows))
         return connection(
             page,
             node=Job.from_row,
-            cursor=lambda row: cursor_of(row.id),
+            cursor=lambda row: own.cursor(cursor_of(row.id)),
             count=lambda: context.loaders.gather(users.count_using, id),
         )
 

@@ -12,7 +12,7 @@ from app.api.context import ROWS_AN_OPERATION, Context, Info
 from app.api.documents import Document, document_of
 from app.api.live import LOOK_SECONDS, PENDING_SECONDS
 from app.api.pages import Connection, Edge, connection, existing_id
-from app.api.results import MAX_SEGMENTS, Segment
+from app.api.results import MAX_SEGMENTS, Segment, segment_list
 from app.api.vocabulary import EventKind, JobStatus, Severity
 from app.db.pages import PageRequest, page_request
 from app.errors import NotFound
@@ -162,7 +162,8 @@ async def follow_segments(
         InvalidCursor: the cursor is not of this list.
     """
     job_id = existing_id("job", id)
-    place = after
+    own = segment_list(job_id)
+    place = own.place(after)
     owner = context.caller.application_id
     async with context.services.live.job(job_id, application_id=owner) as (_tail, wake):
         known = False
@@ -179,7 +180,7 @@ async def follow_segments(
             for row in page.rows:
                 place = queries.segment_cursor(row)
                 context.rows_left = ROWS_AN_OPERATION
-                yield Edge(node=Segment.from_row(row), cursor=place)
+                yield Edge(node=Segment.from_row(row), cursor=own.cursor(place))
             if page.has_next:
                 continue
             if job is None or job.status in FINISHED:

@@ -8,7 +8,7 @@ import strawberry
 from app.api.attachments import Attachment, result_of
 from app.api.context import Context, Info
 from app.api.documents import Document, document_of
-from app.api.pages import Connection, connection
+from app.api.pages import Connection, InnerList, connection
 from app.api.vocabulary import AttachmentType, ErrorCode, JobStatus
 from app.api.workflows import Option, options_of
 from app.db.pages import PageRequest
@@ -89,9 +89,15 @@ async def document_connection(
     async def count() -> int:
         return await load(queries.count_documents, job_id, statuses=statuses)
 
-    page = await load(queries.documents_of, job_id, request=request, statuses=statuses)
+    own = InnerList("documents", job_id)
+    page = await load(queries.documents_of, job_id, request=own.request(request), statuses=statuses)
     context.spend(len(page.rows))
-    return connection(page, node=JobDocument.from_row, cursor=queries.document_cursor, count=count)
+    return connection(
+        page,
+        node=JobDocument.from_row,
+        cursor=lambda row: own.cursor(queries.document_cursor(row)),
+        count=count,
+    )
 
 
 def error_of(

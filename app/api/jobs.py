@@ -20,6 +20,7 @@ from app.api.job_documents import (
 )
 from app.api.pages import (
     Connection,
+    InnerList,
     Node,
     connection,
     placed_connection,
@@ -372,9 +373,15 @@ async def _related_connection(
     async def count() -> int:
         return await load(relations.count_related, job_id, relation=relation)
 
-    page = await load(relations.related, job_id, relation=relation, request=request)
+    own = InnerList(relation.value.lower(), job_id)
+    page = await load(relations.related, job_id, relation=relation, request=own.request(request))
     context.spend(len(page.rows))
-    return connection(page, node=Job.from_row, cursor=relations.related_cursor, count=count)
+    return connection(
+        page,
+        node=Job.from_row,
+        cursor=lambda row: own.cursor(relations.related_cursor(row)),
+        count=count,
+    )
 
 
 def _settings(row: models.Job) -> dict[str, Any]:

@@ -1,14 +1,15 @@
 """Lists in the form clients know: edges, nodes, page info, and a count that costs only who asks."""
 
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
 from typing import Generic, TypeVar
 from uuid import UUID
 
 import strawberry
 
 from app.db.ordering import Placed
-from app.db.pages import Page
-from app.errors import NotFound
+from app.db.pages import Page, PageRequest, cursor, keys
+from app.errors import InvalidCursor, NotFound
 
 NOBODY = UUID(int=0)
 """What a malformed id in a filter stands for: nothing has it."""
@@ -50,6 +51,39 @@ class Connection(Generic[NodeT]):
     @strawberry.field(description="How many there are in all; counted only when asked for.")
     async def total_count(self) -> int:
         return await self.count()
+
+
+@dataclass(frozen=True, slots=True)
+class InnerList:
+    """A list that belongs to one thing. Its cursors name both, and are good in it alone."""
+
+    name: str
+    owner: UUID
+
+    def request(self, asked: PageRequest) -> PageRequest:
+        """Return what is asked for with the place that its cursor stands for.
+
+        Raises:
+            InvalidCursor: the cursor was not given out by this list.
+        """
+        return replace(asked, after=self.place(asked.after))
+
+    def place(self, after: str | None) -> str | None:
+        """Return the place that a cursor stands for.
+
+        Raises:
+            InvalidCursor: it was not given out by this list.
+        """
+        if after is None:
+            return None
+        name, owner, place = keys(after, count=3)
+        if (name, owner) != (self.name, self.owner.hex):
+            raise InvalidCursor
+        return place
+
+    def cursor(self, place: str) -> str:
+        """Return a place in this list as an opaque word."""
+        return cursor(self.name, self.owner.hex, place)
 
 
 def connection(

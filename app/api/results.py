@@ -10,7 +10,7 @@ import strawberry
 from app.api.context import Context, Info
 from app.api.documents import Document, document_of
 from app.api.inputs import UNREADABLE
-from app.api.pages import NOBODY, Connection, Node, connection, id_or_none
+from app.api.pages import NOBODY, Connection, InnerList, Node, connection, id_or_none
 from app.api.rules import ConditionalResult
 from app.api.vocabulary import JobType, SegmentStatus
 from app.db.pages import PageRequest, cursor_of, page_request
@@ -177,11 +177,15 @@ class PredictResult:
         async def count() -> int:
             return await load(queries.count_predictions, self.job_id)
 
-        request = page_request(first, after)
+        own = InnerList("predictions", self.job_id)
+        request = own.request(page_request(first, after))
         page = await load(queries.predictions_of, self.job_id, request=request)
         info.context.spend(len(page.rows))
         return connection(
-            page, node=Prediction.from_row, cursor=queries.document_cursor, count=count
+            page,
+            node=Prediction.from_row,
+            cursor=lambda row: own.cursor(queries.document_cursor(row)),
+            count=count,
         )
 
 
@@ -255,10 +259,11 @@ async def _produced(context: Context, job_id: UUID, request: PageRequest) -> Con
     async def count() -> int:
         return await load(production.count_produced, job_id)
 
-    page = await load(production.produced_by, job_id, request=request)
+    own = InnerList("produced", job_id)
+    page = await load(production.produced_by, job_id, request=own.request(request))
     context.spend(len(page.rows))
     return connection(
-        page, node=Document.from_row, cursor=lambda row: cursor_of(row.id), count=count
+        page, node=Document.from_row, cursor=lambda row: own.cursor(cursor_of(row.id)), count=count
     )
 
 
@@ -276,8 +281,19 @@ async def segment_connection(
     async def count() -> int:
         return await load(queries.count_segments, job_id, document_id=document_id, tag=tag)
 
+    own = segment_list(job_id)
     page = await load(
-        queries.segments_of, job_id, request=request, document_id=document_id, tag=tag
+        queries.segments_of, job_id, request=own.request(request), document_id=document_id, tag=tag
     )
     context.spend(len(page.rows))
-    return connection(page, node=Segment.from_row, cursor=queries.segment_cursor, count=count)
+    return connection(
+        page,
+        node=Segment.from_row,
+        cursor=lambda row: own.cursor(queries.segment_cursor(row)),
+        count=count,
+    )
+
+
+def segment_list(job_id: UUID) -> InnerList:
+    """Return the list of the segments of a job, whose cursors are good as a list and live."""
+    return InnerList("segments", job_id)

@@ -1,10 +1,12 @@
 """createJob and what it refuses; cancelJob, deleteJob; jobs and their lists."""
 
 import asyncio
+import json
+import re
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 from service import (
@@ -22,6 +24,7 @@ from sqlalchemy import text
 from sqlmodel import col, update
 
 from app.accounts.models import Application
+from app.api.pages import InnerList
 from app.clock import now
 from app.db.pages import cursor
 from app.db.work import transaction
@@ -689,9 +692,43 @@ async def test_forged_cursors_of_inner_lists_are_refused(service: Service, field
     if field == "segments":
         inner = f"result {{ ... on SegmentResult {{ {inner} }} }}"
     query = f"query($id: ID!, $after: String) {{ job(id: $id) {{ {inner} }} }}"
+    own = InnerList(field, UUID(id))
     for keys in forged_keys(id):
-        answer = await service.post(query, {"id": id, "after": keys})
+        after = keys if field == "events" else own.cursor(keys)
+        answer = await service.post(query, {"id": id, "after": after})
         assert answer["errors"][0]["extensions"]["code"] == "INVALID_CURSOR", keys
+
+
+async def test_a_cursor_of_an_inner_list_is_good_in_that_list_alone(paced: Service) -> None:
+    document = await paced.upload("pages 3")
+    ids = [await paced.create_on(document) for _ in range(2)]
+    for id in ids:
+        await paced.create_on(document, executeAfterId=id)
+    await paced.work()
+    lists = {
+        "documents": "documents",
+        "segments": "result { ... on SegmentResult { segments",
+        "attachments": "attachments",
+        "dependents": "dependents",
+        "events": "events",
+        "jobs": "documents { nodes { document { jobs",
+    }
+    queries = {
+        name: f"query($id: ID!, $after: String) {{ job(id: $id) {{ {path}"
+        "(first: 1, after: $after) { edges { cursor } }" + " }" * (2 + path.count("{"))
+        for name, path in lists.items()
+    }
+    cursors = {}
+    for name, query in queries.items():
+        answer = await paced.post(query, {"id": ids[0]})
+        cursors[name] = re.findall(r'"cursor": "([^"]+)"', json.dumps(answer))[0]
+        assert "errors" not in await paced.post(query, {"id": ids[0], "after": cursors[name]})
+    foreign = [(ids[1], name, name) for name in lists if name != "jobs"]
+    crossed = [(ids[0], name, other) for name in lists for other in lists if name != other]
+    for id, name, other in foreign + crossed:
+        answer = await paced.post(queries[name], {"id": id, "after": cursors[other]})
+        codes = [error["extensions"]["code"] for error in answer["errors"]]
+        assert codes == ["INVALID_CURSOR"], (name, other)
 
 
 def forged_keys(id: str) -> Iterator[str]:

@@ -116,6 +116,21 @@ async def test_segments_go_on_after_a_cursor(paced: Service) -> None:
             assert [each async for each in stream] == segments[place + 1 :]
 
 
+async def test_a_cursor_of_the_segments_of_another_job_is_refused(paced: Service) -> None:
+    first, second = await paced.create("pages 2"), await paced.create("pages 2")
+    await paced.work()
+    async with paced.subscribe(SEGMENTS, id=second) as stream:
+        cursor = (await anext(stream))["cursor"]
+    async with paced.subscribe(SEGMENTS, id=first, after=cursor) as stream:
+        with pytest.raises(Refused) as refused:
+            await anext(stream)
+    assert refused.value.code == "INVALID_CURSOR"
+    listed = "query($id: ID!, $after: String) { job(id: $id) { result { ... on SegmentResult { "
+    listed += "segments(after: $after) { nodes { body } } } } } }"
+    rest = await paced.ask(listed, id=second, after=cursor)
+    assert [each["body"] for each in rest["result"]["segments"]["nodes"]] == ["2 of 2"]
+
+
 @pytest.mark.parametrize("id", ["malformed", "00000000-0000-0000-0000-000000000000"])
 @pytest.mark.parametrize("query", [EVENTS, SEGMENTS], ids=["jobEvents", "segments"])
 async def test_a_job_that_is_not_there_is_not_found(paced: Service, query: str, id: str) -> None:
