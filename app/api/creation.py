@@ -34,7 +34,9 @@ from app.jobs import creation, given, idempotency, models, workflows
 from app.jobs.creation import GivenDocument, JobRequest
 from app.jobs.given import Kept
 from app.jobs.idempotency import Fingerprint
+from app.jobs.options import type_of
 from app.jobs.page_slices import PageSlice
+from app.jobs.supply import produces_documents
 from app.jobs.workflows import Resolved, resolved_of
 
 MAX_JOBS_AT_ONCE = 500
@@ -249,11 +251,30 @@ def _document_options(
     passwords = given.count_passwords(job)
     kept = []
     for place, each in enumerate(data):
+        _check_use(each, place)
         own = given_options(each.options)
         loc = ("data", str(place), "options")
         workflows.check_document(resolved, own, job_passwords=passwords, loc=loc)
         kept.append(given.kept(own, seals=context.services.seals))
     return kept
+
+
+def _check_use(data: DataInput, place: int) -> None:
+    """Do nothing where all that is said of a document has a use."""
+    if data.source.document_id is None:
+        return
+    given = {"filename": data.filename, "tags": data.tags}
+    errors = [
+        FieldError(
+            ("data", str(place), name),
+            f"{name}: only for files that come with the request; this document is here already.",
+            "unused",
+        )
+        for name, value in given.items()
+        if value
+    ]
+    if errors:
+        raise BadInput(*errors)
 
 
 def request_of(
@@ -298,7 +319,16 @@ def request_of(
         if input.execute_after_id is None
         else existing_id("job", input.execute_after_id),
         input_tag=tag,
-        output_tags=clean_tags(input.output_tags or [], loc="outputTags"),
+        output_tags=_output_tags(input, resolved),
         page_slice=input.page_slice,
         submitter_ip=context.ip,
     )
+
+
+def _output_tags(input: CreateJobInput, resolved: Resolved) -> list[str]:
+    tags = clean_tags(input.output_tags or [], loc="outputTags")
+    type = type_of(resolved.task)
+    if tags and not produces_documents(type):
+        message = f"outputTags: a {type} job produces no documents that could carry them."
+        raise BadInput(FieldError(("outputTags",), message, "unused"))
+    return tags

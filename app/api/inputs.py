@@ -111,7 +111,10 @@ class CreateJobInput(Given):
         "tag and were made of the documents of that job.",
     )
     output_tags: list[str] | None = strawberry.field(
-        default=strawberry.UNSET, description="Tags for every document that this job produces."
+        default=strawberry.UNSET,
+        description="Tags for every document that this job produces, 100 of 100 characters at "
+        "most. Of PDF_IMAGES and TRANSFORM alone: the others produce none, and are refused with "
+        "them.",
     )
     page_slice: str | None = strawberry.field(
         default=strawberry.UNSET,

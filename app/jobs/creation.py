@@ -134,13 +134,17 @@ async def add_data(
     Raises:
         NotFound: there is no such job, or no such document.
         JobStarted: it is a draft no more.
-        InvalidInput: no document, too many, or one that the job has already.
+        InvalidInput: no document, too many, or one that the job has already; or it finds them by a
+            tag.
     """
     check_some(len(documents), "data")
     found = await _documents(work, caller.application_id, documents)
     job = await find(work, caller=caller, job_id=job_id)
     if job.status is not JobStatus.NEW:
         raise JobStarted(job.id)
+    if job.input_tag is not None:
+        message = "The job finds its documents by its inputTag; it takes no others."
+        raise InvalidInput(FieldError(("data",), message, "mixed"))
     statement = select(JobDocument.document_id).where(JobDocument.job_id == job_id)
     had = (await work.session.exec(statement)).all()
     check_count(len(had) + len(documents), "data")

@@ -109,6 +109,21 @@ async def test_a_document_cannot_be_added_twice(service: Service) -> None:
     assert [(each["loc"], each["type"]) for each in answer["errors"]] == [(["data"], "missing")]
 
 
+async def test_a_draft_that_finds_its_documents_by_a_tag_takes_no_data(service: Service) -> None:
+    before = await service.create("page One")
+    id = await draft(service, executeAfterId=before, inputTag="page")
+    kept = await service.kept()
+    answer = await add(service, id, "Two")
+    assert answer["errors"] == [
+        {
+            "loc": ["data"],
+            "msg": "The job finds its documents by its inputTag; it takes no others.",
+            "type": "mixed",
+        }
+    ]
+    assert await service.kept() == kept
+
+
 async def test_data_by_address_is_refused(service: Service) -> None:
     id = await draft(service)
     data = [{"source": {"url": "https://example.org/a.pdf"}}]

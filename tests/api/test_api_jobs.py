@@ -133,13 +133,16 @@ async def test_what_is_given_is_kept(paced: Service) -> None:
     document = await paced.upload("page One")
     task = {"segment": {"docType": "novel", "maxSize": 100, "maxTags": 20}}
     limits = {"timeoutSeconds": 7, "queueTimeoutSeconds": 8, "ttlSeconds": 60}
-    pages = {"pageSlice": "0:", "outputTags": ["a", "b"]}
+    pages = {"pageSlice": "0:"}
     id = await paced.create_on(
         document, task=task, name="Näme", groupId="g 1", priority="HIGH", **limits, **pages
     )
     query = """query($id: ID!) { job(id: $id) {
-      timeoutSeconds queueTimeoutSeconds ttlSeconds pageSlice outputTags inputTag } }"""
+      timeoutSeconds queueTimeoutSeconds ttlSeconds pageSlice inputTag } }"""
     assert (await paced.ask(query, id=id)) == {**limits, **pages, "inputTag": None}
+    pictures = await paced.create_on(document, task={"pdfImages": {}}, outputTags=["a", " b", "a"])
+    tags = "query($id: ID!) { job(id: $id) { outputTags } }"
+    assert (await paced.ask(tags, id=pictures)) == {"outputTags": ["a", "b"]}
     job = await paced.job(id)
     assert (job["name"], job["groupId"], job["priority"]) == ("Näme", "g 1", "HIGH")
     assert job["settings"] == {
@@ -201,6 +204,23 @@ def refused_inputs() -> Iterator[Any]:
                 ("task.segment.tagDescriptions", "unsupported"),
                 ("task.segment.pdfParsingBackend", "unsupported"),
             ],
+        ),
+        (
+            "tags for what is not made",
+            {"outputTags": ["a"]},
+            "INVALID_INPUT",
+            [("outputTags", "unused")],
+        ),
+        (
+            "what only a new file can have",
+            {
+                "data": [
+                    {"source": {"file": None}},
+                    {"source": {"documentId": "a"}, "filename": "b", "tags": ["c"]},
+                ]
+            },
+            "INVALID_INPUT",
+            [("data.1.filename", "unused"), ("data.1.tags", "unused")],
         ),
         ("long name", {"name": "x" * 256}, "INVALID_INPUT", [("name", "string_length")]),
         ("name with a line", {"name": "a\nb"}, "INVALID_INPUT", [("name", "string_length")]),
