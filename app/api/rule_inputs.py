@@ -16,9 +16,15 @@ CONDITIONS = (
 )
 
 
+NAME = (
+    "A name of its own: 1 to 100 printable characters without a dot, the first of them no $. It is "
+    "a field of the result, which the conditions of other jobs reach by it."
+)
+
+
 @strawberry.input(description="A rule without jobs, to see what it would come to.")
 class RuleConditionsInput:
-    name: str = strawberry.field(description="A name of its own.")
+    name: str = strawberry.field(description=NAME)
     conditions: JSON = strawberry.field(description=CONDITIONS)
 
 
@@ -51,7 +57,8 @@ class RuleJobInput(Given):
         default=strawberry.UNSET, description="The tag of the documents to work on."
     )
     output_tags: list[str] | None = strawberry.field(
-        default=strawberry.UNSET, description="Tags for every document that it produces."
+        default=strawberry.UNSET,
+        description="Tags for every document that it produces: of PDF_IMAGES and TRANSFORM alone.",
     )
     page_slice: str | None = strawberry.field(
         default=strawberry.UNSET,
@@ -71,7 +78,7 @@ class RuleJobInput(Given):
 
 @strawberry.input(description="Jobs that run where the result of another job says so.")
 class RuleInput:
-    name: str = strawberry.field(description="A name of its own.")
+    name: str = strawberry.field(description=NAME)
     conditions: JSON = strawberry.field(description=CONDITIONS)
     jobs: list[RuleJobInput] = strawberry.field(
         description="The jobs that run then, each after the one before it."

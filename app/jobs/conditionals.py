@@ -101,6 +101,10 @@ def _check_names(names: Sequence[str]) -> None:
         if not name or len(name) > MAX_NAME_CHARS or not name.isprintable():
             message = f"A name has 1 to {MAX_NAME_CHARS} characters, all of them printable."
             errors.append(FieldError(loc, message, "string_length"))
+        elif "." in name or name.startswith("$"):
+            # The names are the fields of the result, which others may look at in their turn.
+            message = "A name has no dot and begins with no $: conditions could not reach it."
+            errors.append(FieldError(loc, message, "unreachable"))
         elif name in names[:place]:
             errors.append(FieldError(loc, "Another rule has this name.", "repeated"))
     if errors:
