@@ -14,6 +14,7 @@ import strawberry
 from graphql import (
     DocumentNode,
     GraphQLError,
+    GraphQLInputObjectType,
     GraphQLSchema,
     NoSchemaIntrospectionCustomRule,
     OperationDefinitionNode,
@@ -26,8 +27,7 @@ from graphql import (
 from graphql.execution import Executor
 from starlette.datastructures import UploadFile
 from strawberry.extensions import SchemaExtension
-from strawberry.schema.validation_rules.maybe_null import MaybeNullValidationRule
-from strawberry.schema.validation_rules.one_of import OneOfInputValidationRule
+from strawberry.schema.schema_converter import GraphQLCoreConverter
 from strawberry.types import ExecutionContext
 from strawberry.types.execution import ParseOptions
 
@@ -45,8 +45,6 @@ from app.api.limits import (
 CACHED_DOCUMENTS = 256
 CACHED_CHARS = 16 * 1024
 """Of longer documents only the last are kept, so that the cache stays below about 100 MB."""
-
-RULES = (*specified_rules, MaybeNullValidationRule, OneOfInputValidationRule)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +70,14 @@ class Schema(strawberry.Schema):
 
     Strawberry's own log repeats the document, and takes a caller's typing error for one of ours.
     """
+
+    def __init__(self, *types: Any, **options: Any) -> None:  # noqa: ANN401 - as in Strawberry
+        super().__init__(*types, **options)
+        # Strawberry checks inputs that take exactly one field itself, and cannot say where in the
+        # variables they stand; graphql-core can.
+        for each in self._schema.type_map.values():
+            if isinstance(each, GraphQLInputObjectType):
+                each.is_one_of = each.extensions[GraphQLCoreConverter.DEFINITION_BACKREF].is_one_of
 
     def process_errors(
         self, errors: list[GraphQLError], execution_context: ExecutionContext | None = None
@@ -212,7 +218,9 @@ def _read_document(schema: GraphQLSchema, text: str, rules: QueryRules) -> Check
     document = parse(text, **_parse_options(rules.limits))
     errors = excesses(schema, document, rules.limits)
     if not errors:
-        applied = RULES if rules.introspection else (*RULES, NoSchemaIntrospectionCustomRule)
+        applied = [*specified_rules]
+        if not rules.introspection:
+            applied.append(NoSchemaIntrospectionCustomRule)
         errors = validate(schema, document, applied, hide_suggestions=not rules.suggestions)
         for error in errors:
             error.extensions = {"code": Code.GRAPHQL_VALIDATION_FAILED}

@@ -115,18 +115,33 @@ async def test_nulls_mean_the_defaults(paced: Service) -> None:
 
 
 @pytest.mark.parametrize(
-    "wrong",
+    ("wrong", "place"),
     [
-        {"task": {"segment": {}, "pdfImages": {}}},
-        {"task": {"segment": None}},
-        {"task": {}},
-        {"data": [{"source": {"documentId": "a", "url": "b"}}]},
-        {"data": [{"source": {}}]},
+        ({"task": {"segment": {}, "pdfImages": {}}}, ".task"),
+        ({"task": {"segment": None}}, ".task.segment"),
+        ({"task": {}}, ".task"),
+        ({"data": [{"source": {"documentId": "a", "url": "b"}}]}, ".data[0].source"),
+        ({"data": [{"source": {}}]}, ".data[0].source"),
     ],
 )
-async def test_what_takes_exactly_one_field_says_so(service: Service, wrong: object) -> None:
+async def test_what_takes_exactly_one_field_says_so_and_where(
+    service: Service, wrong: object, place: str
+) -> None:
     answer = await service.post(CREATE_JOB, {"input": wrong})
-    assert [error["extensions"] for error in answer["errors"]] == [{"code": "BAD_USER_INPUT"}]
+    (error,) = answer["errors"]
+    assert error["extensions"] == {"code": "BAD_USER_INPUT"}
+    assert f"invalid value at {place}: Within OneOf" in error["message"]
+
+
+@pytest.mark.parametrize("task", ["{}", "{ segment: null }", "{ segment: {}, predict: $other }"])
+async def test_a_document_that_names_not_exactly_one_field_is_refused(
+    service: Service, task: str
+) -> None:
+    variable = "($other: PredictInput!)" if "$" in task else ""
+    query = f"mutation{variable} {{ createJob(input: {{ task: {task} }}) {{ __typename }} }}"
+    (error,) = (await service.post(query))["errors"]
+    assert error["extensions"] == {"code": "GRAPHQL_VALIDATION_FAILED"}
+    assert "exactly one field" in error["message"]
 
 
 async def test_what_is_given_is_kept(paced: Service) -> None:
