@@ -24,10 +24,12 @@ class ApiKey(Node):
     scope: Scope = strawberry.field(description="What it may do.")
     created_at: datetime = strawberry.field(description="When it was made.")
     last_used_at: datetime | None = strawberry.field(
-        description="When it was last used, to the minute."
+        description="When it was last used, to the minute; null for never."
     )
     expires_at: datetime | None = strawberry.field(description="When it ends, null for never.")
-    revoked_at: datetime | None = strawberry.field(description="When it was revoked.")
+    revoked_at: datetime | None = strawberry.field(
+        description="When it was revoked; null: it was not."
+    )
 
     @classmethod
     def from_row(cls, row: models.ApiKey) -> Self:
@@ -50,7 +52,7 @@ class Application(Node):
 
     id: strawberry.ID = strawberry.field(description="Its id.")
     name: str = strawberry.field(description="Its name.")
-    email: str | None = strawberry.field(description="Whom to write to.")
+    email: str | None = strawberry.field(description="Whom to write to, where that is known.")
     max_open_jobs: int = strawberry.field(description="How many jobs it may have open at once.")
     created_at: datetime = strawberry.field(description="When it was made.")
 
@@ -71,7 +73,8 @@ class Application(Node):
         return await info.context.loaders.gather(queries.open_jobs, self.row.id)
 
     @strawberry.field(
-        description="Its keys, oldest first; for callers whose key may do all (ADMIN)."
+        description="Its keys, oldest first; for callers whose key may do all (ADMIN), an error "
+        "with the code FORBIDDEN for others."
     )
     async def api_keys(self, info: Info) -> list[ApiKey]:
         info.context.caller.require(Scope.ADMIN)
@@ -84,7 +87,7 @@ class Viewer:
     application: Application = strawberry.field(description="The application of the key.")
     api_key: ApiKey | None = strawberry.field(description="The key.")
     scope: Scope = strawberry.field(description="What the key may do.")
-    expires_at: datetime | None = strawberry.field(description="When the key ends.")
+    expires_at: datetime | None = strawberry.field(description="When the key ends, null for never.")
 
 
 async def viewer(context: Context) -> Viewer:

@@ -28,9 +28,9 @@ class Attachment(Node):
     id: strawberry.ID = strawberry.field(description="Its id.")
     type: AttachmentType = strawberry.field(description="What it holds.")
     filename: str = strawberry.field(description="Its name, without any path.")
-    mime_type: str = strawberry.field(description="What it is.")
+    mime_type: str = strawberry.field(description="The media type of its bytes.")
     size: BigInt = strawberry.field(description="Bytes.")
-    sha256: str = strawberry.field(description="The SHA-256 of its bytes, as hex.")
+    sha256: str = strawberry.field(description="SHA-256 of its bytes in hexadecimal.")
     created_at: datetime = strawberry.field(description="When it was made.")
 
     @classmethod
@@ -61,8 +61,8 @@ class Attachment(Node):
         return await document_of(info.context, self.row.document_id)
 
     @strawberry.field(
-        description="A signed link to its bytes. Who has it needs no key. It expires, after 7 days "
-        "at the latest, and answers ranges."
+        description="A signed link to its bytes. Who has it needs no key. It expires after so many "
+        "seconds, 604,800 (7 days) at most, and answers ranges."
     )
     async def url(self, info: Info, expires_in_seconds: int | None = 3600) -> str:
         seconds = 3600 if expires_in_seconds is None else expires_in_seconds

@@ -16,7 +16,7 @@ from app.jobs import commands, deletions, retries
 class CancelJobSuccess:
     job: Job = strawberry.field(description="The job as it is now.")
     changed: bool = strawberry.field(description="False where the job had already ended.")
-    reason: str | None = strawberry.field(description="Why nothing changed.")
+    reason: str | None = strawberry.field(description="Why nothing changed; null where it did.")
 
 
 @strawberry.type(description="A new job repeats the old one.")
@@ -29,9 +29,12 @@ class DeleteJobSuccess:
     deleted_id: strawberry.ID = strawberry.field(description="The id it had.")
     last_status: JobStatus = strawberry.field(description="The status it had.")
     canceled_first: bool = strawberry.field(description="Whether it had to be canceled first.")
-    deleted_job_ids: list[strawberry.ID] = strawberry.field(description="The jobs that went.")
+    deleted_job_ids: list[strawberry.ID] = strawberry.field(
+        description="The jobs that went: the job, then the children of a conditional one."
+    )
     deleted_document_ids: list[strawberry.ID] = strawberry.field(
-        description="The documents that went: those that came with the job and no other job uses."
+        description="The documents that went: those that came with these jobs or from them, and "
+        "that no other job uses."
     )
     freed_bytes: BigInt = strawberry.field(description="Bytes of files that went.")
 

@@ -48,22 +48,28 @@ class Document(Node):
     mime_type: str | None = strawberry.field(
         description="What it is, told from its first bytes; null until they are here."
     )
-    extension: str | None = strawberry.field(description="The usual extension, without the dot.")
+    extension: str | None = strawberry.field(
+        description="The usual extension for that, without the dot; null where there is none."
+    )
     size: BigInt | None = strawberry.field(description="Bytes; null until all are here.")
     sha256: str | None = strawberry.field(
         description="SHA-256 of its bytes in hexadecimal; null until all are here."
     )
     media_length: int | None = strawberry.field(
-        description="1 for an image, pages for what has pages, chapters for a book, pieces of 64 "
-        "KiB for text; null until it was counted, soon after the upload, and where it cannot be."
+        description="Pages of a PDF, chapters of an EPUB, frames of a TIFF, 1 for other pictures; "
+        "pieces of 64 KiB for text, which is one page to `pageSlice`. null until it was counted, "
+        "soon after the upload, and where it cannot be."
     )
     status: DocumentStatus = strawberry.field(description="Whether its bytes are here.")
     tags: list[str] = strawberry.field(description="Words of your own.")
     page: int | None = strawberry.field(
-        description="Page of `original` this was made from; 1 is the first page."
+        description="Page of `original` this was made from; 1 is the first page, null: no single "
+        "one."
     )
     created_at: datetime = strawberry.field(description="When it came.")
-    expires_at: datetime | None = strawberry.field(description="When it goes, null for never.")
+    expires_at: datetime | None = strawberry.field(
+        description="When it goes by itself, null for never. It stays as long as a job uses it."
+    )
 
     @classmethod
     def from_row(cls, row: models.Document) -> Self:
@@ -109,7 +115,7 @@ class Document(Node):
 
     @strawberry.field(
         description="A signed link to its bytes, null until all are here. Who has it needs no key. "
-        "It expires, after 7 days at the latest, and answers ranges."
+        "It expires after so many seconds, 604,800 (7 days) at most, and answers ranges."
     )
     async def url(self, info: Info, expires_in_seconds: int | None = 3600) -> str | None:
         if self.row.status is not DocumentStatus.PROCESSED:

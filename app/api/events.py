@@ -41,7 +41,9 @@ class JobEvent:
     job_id: strawberry.ID = strawberry.field(description="The id of the job.")
     status: JobStatus = strawberry.field(description="The state of the job then.")
     progress: int = strawberry.field(description="The progress of the job then, in percent.")
-    message: str | None = strawberry.field(description="What happened, for a person.")
+    message: str | None = strawberry.field(
+        description="What happened, for a person; null where `progress` says it all."
+    )
     severity: Severity | None = strawberry.field(description="How much it matters.")
 
     @classmethod
@@ -67,11 +69,11 @@ class JobEvent:
         row = await info.context.loaders.jobs.load(self.row.job_id)
         return None if row is None else Job.from_row(row)
 
-    @strawberry.field(description="The document it is about.")
+    @strawberry.field(description="The document it is about; null: none, or it is gone.")
     async def document(self, info: Info) -> Document | None:
         return await document_of(info.context, self.row.document_id)
 
-    @strawberry.field(description="The file it tells of.")
+    @strawberry.field(description="The file it tells of; null: none, or it is gone.")
     async def attachment(self, info: Info) -> Attachment | None:
         return await attachment_of(info.context, self.row.attachment_id)
 

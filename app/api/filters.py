@@ -23,7 +23,10 @@ MAX_LISTED = 1000
 """How many values a filter may list: each is a parameter of the query."""
 
 
-@strawberry.input(description="Which jobs to list; every field that is given must hold.")
+@strawberry.input(
+    description="Which jobs to list; every field that is given must hold. `ids` and `numbers` may "
+    "list 1,000 each."
+)
 class JobFilter(Given):
     ids: list[strawberry.ID] | None = strawberry.field(
         default=strawberry.UNSET, description="One of these."
@@ -48,7 +51,7 @@ class JobFilter(Given):
         default=strawberry.UNSET, description="Of this application; only yours has any for you."
     )
     submitter_id: strawberry.ID | None = strawberry.field(
-        default=strawberry.UNSET, description="Submitted with this key."
+        default=strawberry.UNSET, description="Submitted with the key of this id."
     )
     document_id: strawberry.ID | None = strawberry.field(
         default=strawberry.UNSET, description="That use this document."

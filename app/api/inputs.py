@@ -25,6 +25,29 @@ else:
 UNREADABLE = re.compile(r"[\x00-\x1f\ud800-\udfff]")
 """Control characters and halves of characters: databases refuse some, people read none."""
 
+NAME = (
+    "A name for people, of up to 255 characters; made from type and number when left out. Two jobs "
+    "may have the same."
+)
+PAGE_SLICE = (
+    "The pages to work on, as Python slices a list: `0,2:5,-2:`; 0 is the first. Of an EPUB it "
+    "means chapters, of the pictures that another job made of a document it chooses pictures; "
+    "text, Markdown and HTML are one page. A document of which it means no page fails with "
+    "OPTION."
+)
+LONGEST_RUN = (
+    "Longest run of the job, in seconds: 1 or more, 86,400 at most where the service is not set up "
+    "otherwise. Its default is the service's."
+)
+KEPT = (
+    "How long it is kept once it has ended, in seconds: 60 to 315,360,000. Its default is the "
+    "service's."
+)
+IDEMPOTENCY_KEY = (
+    "A word of your own of up to 255 characters, kept for 24 hours: the same request with the same "
+    "key brings back the first job, another request with it is refused."
+)
+
 
 @strawberry.input(one_of=True, description="Where a document comes from; exactly one.")
 class DataSourceInput:
@@ -54,11 +77,12 @@ class DataInput(Given):
     filename: str | None = strawberry.field(
         default=strawberry.UNSET,
         description="Name of a file that comes with the request; the one it was sent with when "
-        "left out.",
+        "left out. Refused, as tags are, for a document that is here already.",
     )
     tags: list[str] | None = strawberry.field(
         default=strawberry.UNSET,
-        description="Words of your own for a file that comes with the request.",
+        description="Words of your own for a file that comes with the request, 100 of 100 "
+        "characters at most.",
     )
     options: list[OptionInput] | None = strawberry.field(
         default=strawberry.UNSET,
@@ -88,10 +112,11 @@ class CreateJobInput(Given):
     )
     name: str | None = strawberry.field(
         default=strawberry.UNSET,
-        description="A name for people; made from type and number when left out.",
+        description=NAME,
     )
     group_id: str | None = strawberry.field(
-        default=strawberry.UNSET, description="A word of your own that groups jobs."
+        default=strawberry.UNSET,
+        description="A word of your own that groups jobs, of up to 255 characters.",
     )
     data: list[DataInput] | None = strawberry.field(
         default=strawberry.UNSET, description="Documents to work on, in this order."
@@ -118,7 +143,7 @@ class CreateJobInput(Given):
     )
     page_slice: str | None = strawberry.field(
         default=strawberry.UNSET,
-        description="The pages to work on, as Python slices a list: `0,2:5,-2:`; 0 is the first.",
+        description=PAGE_SLICE,
     )
     priority: JobPriority | None = strawberry.field(
         default=JobPriority.NORMAL, description="Which jobs are taken up first."
@@ -129,19 +154,19 @@ class CreateJobInput(Given):
     )
     idempotency_key: str | None = strawberry.field(
         default=strawberry.UNSET,
-        description="A word of your own, kept for 24 hours: the same request with the same key "
-        "brings back the first job, another request with it is refused.",
+        description=IDEMPOTENCY_KEY,
     )
     timeout_seconds: int | None = strawberry.field(
-        default=strawberry.UNSET, description="Longest run of the job, in seconds."
+        default=strawberry.UNSET, description=LONGEST_RUN
     )
     queue_timeout_seconds: int | None = strawberry.field(
         default=strawberry.UNSET,
-        description="Longest wait for its first worker, in seconds; then it fails.",
+        description="Longest wait for its first worker once it is started, in seconds, 1 to "
+        "31,536,000; then it fails. null: however long.",
     )
     ttl_seconds: int | None = strawberry.field(
         default=strawberry.UNSET,
-        description="How long it is kept once it has ended, in seconds; 60 at least.",
+        description=KEPT,
     )
 
 

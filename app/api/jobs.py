@@ -60,7 +60,9 @@ class JobIssue:
     code: str = strawberry.field(description="A stable word; the README explains each.")
     severity: Severity = strawberry.field(description="How much it matters.")
     message: str = strawberry.field(description="One sentence for a person.")
-    page: int | None = strawberry.field(description="The page it is about; 1 is the first page.")
+    page: int | None = strawberry.field(
+        description="The page it is about; 1 is the first page, null: no single one."
+    )
     document_id: strawberry.Private[UUID | None]
 
     @strawberry.field(description="The document it is about.")
@@ -70,13 +72,19 @@ class JobIssue:
 
 @strawberry.type(description="How far a job is.")
 class Progress:
-    unit: ProgressUnit = strawberry.field(description="What is counted.")
+    unit: ProgressUnit = strawberry.field(
+        description="What is counted. A text is counted by its pieces of 64 KiB."
+    )
     done: int = strawberry.field(description="How many are done.")
     total: int | None = strawberry.field(
         description="How many there are in all; null until the length of every document is known."
     )
-    rate_per_second: float | None = strawberry.field(description="How many are done in a second.")
-    eta_seconds: int | None = strawberry.field(description="Seconds left at this rate.")
+    rate_per_second: float | None = strawberry.field(
+        description="How many are done in a second; null until that can be told."
+    )
+    eta_seconds: int | None = strawberry.field(
+        description="Seconds left at this rate; null where that cannot be told, and at the end."
+    )
 
 
 @strawberry.type(description="Why a job is not running yet.")
@@ -87,11 +95,13 @@ class Wait:
         description="Place in the queue; 1 is the next. Null beyond the first 1,000."
     )
     until: datetime | None = strawberry.field(
-        description="The time it waits for; of a draft the time when it is given up."
+        description="The time it waits for; of a draft the time when it is given up; else null."
     )
     job_id: strawberry.Private[UUID | None]
 
-    @strawberry.field(description="The job it waits for; null where it is gone.")
+    @strawberry.field(
+        description="The job it waits for; null where it waits for none, or that is gone."
+    )
     async def job(self, info: Info) -> JobLater | None:
         return await job_of(info.context, self.job_id)
 
@@ -109,7 +119,9 @@ class Job(Node):
     status_meaning: str = strawberry.field(
         description="One sentence for a person: what this status means for this job now."
     )
-    message: str | None = strawberry.field(description="What it is doing now.")
+    message: str | None = strawberry.field(
+        description="What it is doing now; null while it waits and once it has ended."
+    )
     outcome: JobOutcome | None = strawberry.field(description="How it ended; null until then.")
     error: JobError | None = strawberry.field(
         description="Why it failed; CANCELED where it was canceled; null where it did neither."
@@ -121,29 +133,38 @@ class Job(Node):
     workflow: str | None = strawberry.field(
         description="The workflow it was created by; null where it was by a task."
     )
-    profile: str | None = strawberry.field(description="The profile of its workflow.")
+    profile: str | None = strawberry.field(
+        description="The profile of its workflow; null where it has none."
+    )
     options: list[Option] = strawberry.field(
         description="Its options as given, in their order; the values of secret ones are null."
     )
     settings: JSON = strawberry.field(
-        description="The options as resolved, defaults included, by their names in the schema."
+        description="The options of its task as resolved, defaults included, by their names in the "
+        "schema; {} of a conditional job."
     )
     page_slice: str | None = strawberry.field(
         description="The pages it works on, as given; null for all."
     )
-    input_tag: str | None = strawberry.field(description="The tag of its documents, where given.")
+    input_tag: str | None = strawberry.field(
+        description="The tag by which it finds its documents; null where it does not."
+    )
     output_tags: list[str] = strawberry.field(description="Tags for what it produces.")
     timeout_seconds: int = strawberry.field(description="Its longest run, in seconds.")
     queue_timeout_seconds: int | None = strawberry.field(
-        description="Its longest wait for its first worker, in seconds; null for any."
+        description="Its longest wait for its first worker, in seconds; null: however long."
     )
     ttl_seconds: int = strawberry.field(
         description="How long it is kept once it has ended, in seconds."
     )
     result_json: JSON | None = strawberry.field(
-        description="The result as one JSON value: counts and ids, no bodies; null until it ends."
+        description="The result as one JSON value, which rules look at: counts, ids and "
+        "predictions, no bodies; the README has its shapes. null until it is COMPLETED. "
+        "`pageCount` in it counts the pages that were worked on, of a text its pieces of 64 KiB."
     )
-    submitter_ip: str | None = strawberry.field(description="The address it was submitted from.")
+    submitter_ip: str | None = strawberry.field(
+        description="The IP address it was submitted from, where that is known."
+    )
     total_size: BigInt = strawberry.field(description="Bytes of its documents.")
     attempt: int = strawberry.field(description="How often a worker took it up.")
     charged_attempts: int = strawberry.field(
@@ -152,12 +173,17 @@ class Job(Node):
     max_attempts: int = strawberry.field(description="After so many charged attempts it fails.")
     created_at: datetime = strawberry.field(description="When it was created.")
     updated_at: datetime = strawberry.field(description="When it last changed.")
-    started_at: datetime | None = strawberry.field(description="When a worker first took it up.")
-    finished_at: datetime | None = strawberry.field(description="When it ended.")
+    started_at: datetime | None = strawberry.field(
+        description="When a worker first took it up; null before."
+    )
+    finished_at: datetime | None = strawberry.field(description="When it ended; null before.")
     duration_ms: int | None = strawberry.field(
         description="Milliseconds of processing in the attempts that ended; null before."
     )
-    expires_at: datetime | None = strawberry.field(description="When it goes, null for never.")
+    expires_at: datetime | None = strawberry.field(
+        description="When it goes by itself: `ttlSeconds` after its end, null before. It stays as "
+        "long as a job that comes after it is open."
+    )
     now: datetime = strawberry.field(description="The server's clock at this answer.")
 
     @classmethod
@@ -231,7 +257,10 @@ class Job(Node):
             job_id=found.job_id,
         )
 
-    @strawberry.field(description="Everything worth telling that did not stop the job.")
+    @strawberry.field(
+        description="What is worth telling and did not stop the job: of each document, in the "
+        "order of documents, up to 100 that matter most."
+    )
     async def issues(self, info: Info) -> list[JobIssue]:
         found = await info.context.loaders.gather(queries.issues_of, self.row.id)
         return [
@@ -258,7 +287,9 @@ class Job(Node):
         wanted = None if statuses is None else tuple(sorted(set(statuses)))
         return await document_connection(info.context, self.row.id, request, wanted)
 
-    @strawberry.field(description="Its result, by its type; readable while it runs.")
+    @strawberry.field(
+        description="Its result, by its type; what is there of it can be read while it runs."
+    )
     async def result(self) -> JobResult | None:
         return job_result(self.row)
 
@@ -292,7 +323,9 @@ class Job(Node):
     async def rules(self) -> list[Rule]:
         return [Rule.from_row(rule) for rule in self.row.rules or ()]
 
-    @strawberry.field(description="The job that has to be COMPLETED first; null once it is gone.")
+    @strawberry.field(
+        description="The job that has to be COMPLETED first; null for none, and once it is gone."
+    )
     async def execute_after(self, info: Info) -> JobLater | None:
         return await job_of(info.context, self.row.execute_after_id)
 
@@ -303,7 +336,9 @@ class Job(Node):
         request = page_request(first, after)
         return await _related_connection(info.context, self.row.id, Relation.DEPENDENTS, request)
 
-    @strawberry.field(description="The conditional job that made it; null once that is gone.")
+    @strawberry.field(
+        description="The conditional job that made it; null for none, and once that is gone."
+    )
     async def parent(self, info: Info) -> JobLater | None:
         return await job_of(info.context, self.row.parent_id)
 
@@ -331,11 +366,13 @@ class Job(Node):
     async def submitter(self, info: Info) -> ApiKey | None:
         return await api_key_of(info.context, self.row.submitter_id)
 
-    @strawberry.field(description="The job that this one repeats; null where that is gone.")
+    @strawberry.field(
+        description="The job that this one repeats; null for none, and once that is gone."
+    )
     async def retry_of(self, info: Info) -> JobLater | None:
         return await job_of(info.context, self.row.retry_of_id)
 
-    @strawberry.field(description="The newest job that repeats this one.")
+    @strawberry.field(description="The newest job that repeats this one; null for none.")
     async def retried_by(self, info: Info) -> JobLater | None:
         newest = await info.context.loaders.gather(retries.newest, self.row.id)
         return await job_of(info.context, newest)

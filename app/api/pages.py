@@ -31,7 +31,7 @@ class PageInfo:
         description="Cursor of the first, null if empty; give it as `before` to go back."
     )
     end_cursor: str | None = strawberry.field(
-        description="Cursor of the last; give it as `after` to go on."
+        description="Cursor of the last, null if empty; give it as `after` to go on."
     )
 
 
@@ -41,14 +41,20 @@ class Edge(Generic[NodeT]):
     cursor: str = strawberry.field(description="Its place; opaque.")
 
 
-@strawberry.type(description="A page of a list.")
+@strawberry.type(
+    description="A page of a list. `first` is 20 by default and 100 at most where the list says "
+    "nothing else. A cursor is good in the list that gave it out, in the same order, and in no "
+    "other."
+)
 class Connection(Generic[NodeT]):
     edges: list[Edge[NodeT]] = strawberry.field(description="The entries with their cursors.")
     nodes: list[NodeT] = strawberry.field(description="The entries alone.")
     page_info: PageInfo = strawberry.field(description="Where this page lies.")
     count: strawberry.Private[Callable[[], Awaitable[int]]]
 
-    @strawberry.field(description="How many there are in all; counted only when asked for.")
+    @strawberry.field(
+        description="How many there are in all, on all pages; counted only when asked for."
+    )
     async def total_count(self) -> int:
         return await self.count()
 

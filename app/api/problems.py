@@ -50,7 +50,9 @@ class NotFound(Problem):
 class Conflict(Problem):
     job_id: strawberry.Private[UUID | None]
 
-    @strawberry.field(description="The job that is in the way.")
+    @strawberry.field(
+        description="The job that is in the way; null for none, and where it is gone."
+    )
     async def conflicting_job(self, info: Info) -> JobLater | None:
         from app.api.jobs import job_of  # noqa: PLC0415 - jobs and their refusals name each other
 

@@ -47,9 +47,16 @@ class Segment(Node):
     status: SegmentStatus = strawberry.field(description="Whether it could be made.")
     ordinal: int = strawberry.field(description="Within its document; 1 is the first segment.")
     body: str = strawberry.field(description="Markdown, at most maxSize characters.")
-    page: int = strawberry.field(description="First page it stands on; 1 is the first page.")
-    group: str | None = strawberry.field(description="Top-level heading it stands under.")
-    title: str | None = strawberry.field(description="Nearest heading it stands under.")
+    page: int = strawberry.field(
+        description="First page it stands on; 1 is the first page, and the only one of a text. Of "
+        "an attached file the page of that file."
+    )
+    group: str | None = strawberry.field(
+        description="Top-level heading it stands under; null for none."
+    )
+    title: str | None = strawberry.field(
+        description="Nearest heading it stands under; null for none."
+    )
     headings: list[str] = strawberry.field(
         description="All headings it stands under, from the top level to the nearest."
     )
@@ -220,7 +227,8 @@ class Conformance:
 class TransformResult:
     job_id: strawberry.Private[UUID]
     conformance: list[Conformance] = strawberry.field(
-        description="How far files that were to keep to a standard do."
+        description="How far files that were to keep to a standard do; none where none was asked "
+        "for."
     )
 
     @strawberry.field(

@@ -3,7 +3,14 @@
 import strawberry
 from strawberry.scalars import JSON
 
-from app.api.inputs import OptionInput
+from app.api.inputs import (
+    IDEMPOTENCY_KEY,
+    KEPT,
+    LONGEST_RUN,
+    NAME,
+    PAGE_SLICE,
+    OptionInput,
+)
 from app.api.tasks import Given, TaskInput
 from app.api.vocabulary import JobPriority
 
@@ -14,9 +21,7 @@ CONDITIONS = (
     "into objects and lists. A literal list is written {$eq: [...]}, since a list means: all of "
     "these."
 )
-
-
-NAME = (
+RULE_NAME = (
     "A name of its own: 1 to 100 printable characters without a dot, the first of them no $. It is "
     "a field of the result, which the conditions of other jobs reach by it."
 )
@@ -24,7 +29,7 @@ NAME = (
 
 @strawberry.input(description="A rule without jobs, to see what it would come to.")
 class RuleConditionsInput:
-    name: str = strawberry.field(description=NAME)
+    name: str = strawberry.field(description=RULE_NAME)
     conditions: JSON = strawberry.field(description=CONDITIONS)
 
 
@@ -36,7 +41,7 @@ class RuleConditionsInput:
 class RuleJobInput(Given):
     name: str | None = strawberry.field(
         default=strawberry.UNSET,
-        description="A name for people; made from type and number when left out.",
+        description=NAME,
     )
     task: TaskInput | None = strawberry.field(default=strawberry.UNSET, description="What to do.")
     workflow: str | None = strawberry.field(
@@ -51,7 +56,7 @@ class RuleJobInput(Given):
         default=strawberry.UNSET, description="Options, as for createJob; their order is kept."
     )
     document_ids: list[strawberry.ID] | None = strawberry.field(
-        default=strawberry.UNSET, description="The documents to work on."
+        default=strawberry.UNSET, description="The documents to work on, in this order."
     )
     input_tag: str | None = strawberry.field(
         default=strawberry.UNSET, description="The tag of the documents to work on."
@@ -62,23 +67,23 @@ class RuleJobInput(Given):
     )
     page_slice: str | None = strawberry.field(
         default=strawberry.UNSET,
-        description="The pages to work on, as Python slices a list: `0,2:5,-2:`; 0 is the first.",
+        description=PAGE_SLICE,
     )
     priority: JobPriority | None = strawberry.field(
         default=JobPriority.NORMAL, description="Which jobs are taken up first."
     )
     timeout_seconds: int | None = strawberry.field(
-        default=strawberry.UNSET, description="Longest run of the job, in seconds."
+        default=strawberry.UNSET, description=LONGEST_RUN
     )
     ttl_seconds: int | None = strawberry.field(
         default=strawberry.UNSET,
-        description="How long it is kept once it has ended, in seconds; 60 at least.",
+        description=KEPT,
     )
 
 
 @strawberry.input(description="Jobs that run where the result of another job says so.")
 class RuleInput:
-    name: str = strawberry.field(description=NAME)
+    name: str = strawberry.field(description=RULE_NAME)
     conditions: JSON = strawberry.field(description=CONDITIONS)
     jobs: list[RuleJobInput] = strawberry.field(
         description="The jobs that run then, each after the one before it."
@@ -91,11 +96,11 @@ class CreateConditionalJobInput(Given):
         description="The job whose result the rules look at."
     )
     rules: list[RuleInput] = strawberry.field(
-        description="The rules. Any number of them may hold; their jobs run side by side."
+        description="The rules, 1 to 50. Any number of them may hold; their jobs run side by side."
     )
     name: str | None = strawberry.field(
         default=strawberry.UNSET,
-        description="A name for people; made from type and number when left out.",
+        description=NAME,
     )
     group_id: str | None = strawberry.field(
         default=strawberry.UNSET,
@@ -106,6 +111,5 @@ class CreateConditionalJobInput(Given):
     )
     idempotency_key: str | None = strawberry.field(
         default=strawberry.UNSET,
-        description="A word of your own, kept for 24 hours: the same request with the same key "
-        "brings back the first job, another request with it is refused.",
+        description=IDEMPOTENCY_KEY,
     )

@@ -186,7 +186,10 @@ class Mutation:
     ) -> CreateJobResult:
         return await carried_out(lambda: conditionals.create_conditional_job(info.context, input))
 
-    @strawberry.mutation(description="Add documents to a job that has not been started.")
+    @strawberry.mutation(
+        description="Add documents to a job that has not been started, after those it has. One "
+        "that finds its documents by `inputTag` takes none."
+    )
     async def add_job_data(
         self, info: Info, job_id: strawberry.ID, data: list[DataInput]
     ) -> AddJobDataResult:
@@ -197,7 +200,8 @@ class Mutation:
         return await carried_out(lambda: creation.start_job(info.context, id))
 
     @strawberry.mutation(
-        description="Stop a job. Work on it ends within seconds, and it stays readable."
+        description="Stop a job. Work on it ends within seconds, and it stays readable. Jobs that "
+        "wait for it fail."
     )
     async def cancel_job(self, info: Info, id: strawberry.ID) -> CancelJobResult:
         return await carried_out(lambda: commands.cancel_job(info.context, id))
@@ -211,14 +215,16 @@ class Mutation:
         return await carried_out(lambda: commands.retry_job(info.context, id))
 
     @strawberry.mutation(
-        description="Remove a job with its results, log and events, and the documents that came "
-        "with it and that no other job uses. One that has not ended is canceled first."
+        description="Remove a job with its results, log, events and children, and the documents "
+        "that came with it or from it and that no other job uses. One that has not ended is "
+        "canceled first. Jobs that wait for it fail."
     )
     async def delete_job(self, info: Info, id: strawberry.ID) -> DeleteJobResult:
         return await carried_out(lambda: commands.delete_job(info.context, id))
 
     @strawberry.mutation(
-        description="Upload a file with this request; createUpload is for large ones."
+        description="Upload a file with this request; createUpload is for large ones. It is kept "
+        "for `ttlSeconds`, 60 to 315,360,000, and as long as a job uses it."
     )
     async def upload_document(
         self,
@@ -235,7 +241,8 @@ class Mutation:
 
     @strawberry.mutation(
         description="Announce a large file. The answer holds a link that takes its bytes by PUT, "
-        "whole or in parts. With `sha256` the bytes are checked."
+        "whole or in parts. `size` is in bytes; with `sha256`, in hexadecimal, the bytes are "
+        "checked. `ttlSeconds` as for uploadDocument, from when all bytes are here."
     )
     async def create_upload(  # noqa: PLR0917 - arguments of the schema
         self,
@@ -281,11 +288,15 @@ class Mutation:
         return await carried_out(lambda: documents.delete_document(info.context, id))
 
 
-@strawberry.type(description="What can be watched, over graphql-transport-ws.")
+@strawberry.type(
+    description="What can be watched: over a websocket (graphql-transport-ws) or as server-sent "
+    "events."
+)
 class Subscription:
     @strawberry.subscription(
         description="Every event of one job from `after` (default: from its first event), then "
-        "live; ends after the final event. No gap, no repeat."
+        "live; ends after the final event. No gap, no repeat. The cursors are those of "
+        "`Job.events`, too."
     )
     async def job_events(
         self, info: Info, job_id: strawberry.ID, after: str | None = None
@@ -296,8 +307,8 @@ class Subscription:
     @strawberry.subscription(
         description="The events of all your jobs that match, from now on or from the cursor of any "
         "event. `statuses` is held against the event, all else against the job as it is; the end "
-        "of a deleted job is told whatever the filter says but `ids`. A cursor is good for a day, "
-        "and for as long as no job is deleted."
+        "of a deleted job is told whatever the filter says but `ids`. A cursor, which is good in "
+        "jobEvents too, lasts for a day, and longer while no job has been deleted since."
     )
     async def events(
         self,
@@ -312,7 +323,7 @@ class Subscription:
 
     @strawberry.subscription(
         description="Segments as they are found from `after` (default: from the first), then those "
-        "to come; ends with the job."
+        "to come; ends with the job. The cursors are those of `SegmentResult.segments`, too."
     )
     async def segments(
         self, info: Info, job_id: strawberry.ID, after: str | None = None

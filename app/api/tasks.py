@@ -60,7 +60,10 @@ class CategoryInput(Given):
     description: str | None = _option(Category, "description")
 
 
-@strawberry.input(description=SegmentOptions.__doc__)
+@strawberry.input(
+    description=f"{SegmentOptions.__doc__} What asks for OCR, for tags or for the layout model is "
+    "refused with UNSUPPORTED_FEATURE where `service { capabilities }` says that they are not here."
+)
 class SegmentInput(Given):
     doc_type: str | None = _option(SegmentOptions, "doc_type", "")
     max_size: int | None = _option(SegmentOptions, "max_size", 5000)

@@ -105,7 +105,10 @@ word(
     "sort them into categories. PDF_IMAGES: make a picture of each page. TRANSFORM: make other "
     "files of them. CONDITIONAL: run other jobs where the result of a job says so.",
 )
-word(JobPriority, "Which jobs are taken up first.")
+word(
+    JobPriority,
+    "Which jobs are taken up first: HIGH before NORMAL before LOW. A job that waits long rises.",
+)
 word(
     JobOrderField,
     "What jobs can be ordered by. TYPE and STATUS: by the word. DOCUMENT: by their first document, "
@@ -149,12 +152,13 @@ word(
     AttachmentType,
     "What a file of a job holds. RESULT: everything that came of one document. RESULT_MIN: what of "
     "it a frontend shows and searches. LOG: the log of a job that has ended. PRIVACY_REPORT: what "
-    "was found and what was done about it.",
+    "was found and what was done about it; no job of this version has one.",
 )
 word(ErrorCode, "Why work failed. A code never changes its meaning; the README explains each.")
 word(
     Scope,
-    "What a key may do. READ: look. WRITE: also upload, create, cancel and delete. ADMIN: all.",
+    "What a key may do. READ: look. WRITE: also upload, create, change, cancel and delete. "
+    "ADMIN: all.",
 )
 
 

@@ -59,9 +59,13 @@ class TransformOutput(StrEnum):
 class Category:
     """A word to sort by, and what it means."""
 
-    name: str = field(metadata={"help": "The word itself."})
+    name: str = field(metadata={"help": "The word itself, of up to 100 characters."})
     description: str | None = field(
-        default=None, metadata={"help": "What the word means; finds it better than the bare word."}
+        default=None,
+        metadata={
+            "help": "What the word means; finds it better than the bare word. Its first 200 "
+            "characters count, and 1,000 are taken."
+        },
     )
 
 
@@ -69,7 +73,13 @@ class Category:
 class SegmentOptions:
     """Cut documents into pieces that make sense by themselves, as Markdown."""
 
-    doc_type: str = field(default="", metadata={"help": "What kind of document it is; free text."})
+    doc_type: str = field(
+        default="",
+        metadata={
+            "help": "What kind of document it is: free text of up to 255 characters, kept with "
+            "the job. It changes nothing in the segments of this version."
+        },
+    )
     max_size: int = field(
         default=5000, metadata={"help": "The most characters a segment may have: 100 to 100,000."}
     )
@@ -80,7 +90,9 @@ class SegmentOptions:
         default=None,
         metadata={"help": "What the tags mean; finds them better than bare names."},
     )
-    max_tags: int = field(default=1, metadata={"help": "The most tags a segment gets: 0 to 20."})
+    max_tags: int = field(
+        default=1, metadata={"help": "The most of `useTags` that a segment gets: 0 to 20."}
+    )
     process_images: bool = field(
         default=False, metadata={"help": "Also read the text in pictures."}
     )
