@@ -148,24 +148,33 @@ async def keep_alive(context: WorkerContext, run: Run) -> None:
         nudge.clear()
         beating = time.monotonic() >= beat_at
         try:
-            await unbroken(_beat(context, run) if beating else _look(context, run))
+            ours = await unbroken(_beat(context, run) if beating else _look(context, run))
         except (SQLAlchemyError, OSError) as error:
             # The database may be back before the lease is over, and every write is fenced.
             logger.warning("job %s: no heartbeat, %s", run.job_id, type(error).__name__)
             continue
+        if not ours:
+            raise RunLost
         if beating:
             beat_at = time.monotonic() + heartbeat
 
 
-async def _beat(context: WorkerContext, run: Run) -> None:
+async def _beat(context: WorkerContext, run: Run) -> bool:
+    """Extend the lease; return whether the job is still ours.
+
+    Nothing is raised where it is not: the job may have ended, with its heartbeat canceled since.
+    """
     async with transaction(context.database) as work:
-        await runs.extend(work, run, lease=context.settings.lease)
+        try:
+            await runs.extend(work, run, lease=context.settings.lease)
+        except RunLost:
+            return False
+    return True
 
 
-async def _look(context: WorkerContext, run: Run) -> None:
+async def _look(context: WorkerContext, run: Run) -> bool:
     async with reading(context.database) as session:
-        if not await runs.still_ours(session, run):
-            raise RunLost
+        return await runs.still_ours(session, run)
 
 
 async def _do(context: WorkerContext, run: Run) -> None:

@@ -17,7 +17,7 @@ from app.jobs.models import Job, Segment
 from app.jobs.queue import Channel
 from workers import sweep
 from workers.__main__ import arq_worker, close, hear_rings
-from workers.run_job import claim, work_on
+from workers.run_job import claim, keep_alive, work_on
 
 pytestmark = pytest.mark.anyio
 
@@ -352,3 +352,23 @@ async def test_a_claim_marks_the_run(paced: Service) -> None:
     assert job.lease_until is not None
     assert before + context.settings.lease <= job.lease_until <= now() + context.settings.lease
     assert await claim(context) is None
+
+
+async def test_a_heartbeat_that_meets_the_end_of_its_job_is_no_fault(
+    paced: Service, caplog: pytest.LogCaptureFixture
+) -> None:
+    await paced.create("page One")
+    context = paced.worker(heartbeat=timedelta(0))
+    run = await claim(context)
+    assert run is not None
+    context.nudges[run.job_id] = asyncio.Event()
+    async with transaction(paced.database) as work:
+        ended = {"attempt": Job.attempt + 1}
+        await work.session.exec(update(Job).where(col(Job.id) == run.job_id).values(ended))
+        pulse = asyncio.create_task(keep_alive(context, run))
+        for _ in range(10):
+            await asyncio.sleep(0)  # the heartbeat waits for our commit now
+        pulse.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await pulse
+    assert [each.getMessage() for each in caplog.records] == []
