@@ -15,6 +15,8 @@ from app.settings import SettingError
 
 BUSY_TIMEOUT_SECONDS = 30
 READERS = 8
+PRIMARY_CODE = 0xFF
+"""The part of SQLite's codes of errors that says what; the rest says why."""
 PLANNED_EACH_TIME = {"plan_cache_mode": "force_custom_plan"}
 """PostgreSQL would make one plan for all callers after five runs of a statement.
 
@@ -81,7 +83,13 @@ class Database:
 def _empty_log(path: str) -> bool:
     # A connection of its own: those of the pools wait for others, and have begun a transaction.
     with contextlib.closing(sqlite3.connect(path, timeout=0)) as connection:
-        busy, _, _ = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        try:
+            busy, _, _ = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        except sqlite3.OperationalError as error:
+            # Locked as a whole, as while the log of a process that was killed is read again.
+            if error.sqlite_errorcode & PRIMARY_CODE != sqlite3.SQLITE_BUSY:
+                raise
+            return False
     return not busy
 
 

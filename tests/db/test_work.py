@@ -3,7 +3,10 @@
 import asyncio
 import gc
 import logging
-from contextlib import suppress
+import shutil
+import sqlite3
+from contextlib import closing, suppress
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -101,7 +104,7 @@ async def test_three_writers_lose_nothing(database_url: str, database: Database)
 async def test_readers_do_not_wait_for_a_writer(database: Database) -> None:
     async with transaction(database) as work:
         await make(work)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             assert await applications(database) == 0
 
 
@@ -109,6 +112,19 @@ async def test_readers_do_not_wait_for_a_writer(database: Database) -> None:
 def test_an_address_of_another_database_is_refused(url: str) -> None:
     with pytest.raises(SettingError, match=r"^DOCYARD_DATABASE_URL "):
         Database(url)
+
+
+async def test_a_log_that_is_locked_is_emptied_another_time(
+    sqlite_template: Path, tmp_path: Path
+) -> None:
+    path = shutil.copy(sqlite_template, tmp_path / "docyard.db")
+    database = Database(f"sqlite:///{path}")
+    with closing(sqlite3.connect(path)) as other:
+        other.execute("PRAGMA locking_mode=EXCLUSIVE")
+        other.execute("BEGIN IMMEDIATE")
+        assert not await database.empty_log()
+    assert await database.empty_log()
+    await database.close()
 
 
 async def test_a_step_that_is_canceled_is_carried_to_its_end(database: Database) -> None:
