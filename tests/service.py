@@ -30,7 +30,7 @@ from workers.__main__ import arq_worker, close, hear_cancels
 from workers.context import WorkerContext
 from workers.sandbox import Sandbox
 
-PATIENCE_SECONDS = 30
+PATIENCE_SECONDS = 60
 PREFLIGHT = {"GraphQL-Require-Preflight": "1"}
 
 CREATE_JOB = """

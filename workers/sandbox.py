@@ -21,6 +21,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from app.db.work import unbroken
 from app.failures import ErrorCode, Failure, ProcessingFailed
 from app.jobs.options import NOTHING_GIVEN, DocumentOptions
 from app.jobs.results import Page
@@ -151,8 +152,8 @@ class Sandbox:
         async with self._starting:
             if self._parent is not None and not self._parent.alive:
                 log.warning("the forkserver is gone; starting another")
-                await self._parent.close()
-                self._parent = None
+                dead, self._parent = self._parent, None
+                await unbroken(dead.close())  # whoever met it may be canceled meanwhile
             if self._parent is None:
                 parent = Parent(self._processors)
                 await parent.begin()

@@ -11,7 +11,7 @@ from uuid import UUID
 import pymupdf
 import pytest
 from pydantic import SecretStr
-from service import CANCEL, CREATE_JOB, Service
+from service import CANCEL, CREATE_JOB, PATIENCE_SECONDS, Service
 from sqlmodel import SQLModel, select, update
 
 from app.db.work import reading, transaction
@@ -134,7 +134,7 @@ async def test_a_password_is_in_no_process_list_while_it_is_used(paced: Service)
         await paced.progress(id, 1)
         assert SECRET.encode() not in process_list()
         await paced.ask(CANCEL, id=id)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             while context.nudges:  # nothing tells of the end of a run that is not wanted
                 await paced.job(id)
     assert await options_of(paced, id) == [[{"name": "DOC.PASSWORD", "wiped": True}], []]
