@@ -27,7 +27,7 @@ MOMENT = timedelta(milliseconds=500)
 """What is one transaction may carry times so far apart."""
 BEGINNINGS = frozenset({JobStatus.NEW, JobStatus.PENDING})
 INTERNAL = "INTERNAL"
-BUG = "A bug was met."
+BUG = "A bug was met; the log says more."
 
 
 class Kind(StrEnum):

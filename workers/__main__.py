@@ -12,7 +12,7 @@ from typing import Any, cast
 
 from arq.typing import WorkerCoroutine
 from arq.worker import Worker, func
-from redis.exceptions import RedisError
+from redis.exceptions import RedisError, WatchError
 
 from app import lifeline, logs
 from app.jobs.queue import QUEUE, RUN_JOB, Channel, connection_pool, queue_client
@@ -91,11 +91,24 @@ async def serve(settings: Settings) -> None:
                 await sweep.leave(context)
 
 
+class QueueWorker(Worker):
+    """arq's worker, which would end where Redis goes while it looks at a ring."""
+
+    async def start_jobs(self, job_ids: list[bytes]) -> None:
+        """Answer these rings, as far as there are free slots."""
+        try:
+            await super().start_jobs(job_ids)
+        except WatchError:
+            # Counted as begun by arq, and not begun; the ring is still in the queue, if any is.
+            self._release_sem_dec_counter_on_complete()
+            logger.warning("Redis went while a ring was to be answered")
+
+
 def arq_worker(context: WorkerContext, *, burst: bool = False) -> Worker:
     """Return arq's worker on our queue. With `burst` it ends when the queue is empty."""
     settings = context.settings
     pool = connection_pool(settings.redis_url, patient=True)
-    return Worker(
+    return QueueWorker(
         functions=[func(cast("WorkerCoroutine", run_job), name=RUN_JOB)],
         redis_pool=queue_client(pool),
         queue_name=QUEUE,

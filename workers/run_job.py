@@ -143,8 +143,10 @@ async def keep_alive(context: WorkerContext, run: Run) -> None:
     heartbeat = context.settings.heartbeat.total_seconds()
     beat_at = time.monotonic() + heartbeat
     while True:
+        # Not `wait_for`, which keeps a cancellation to itself that comes with a nudge.
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(nudge.wait(), min(LOOK_SECONDS, heartbeat))
+            async with asyncio.timeout(min(LOOK_SECONDS, heartbeat)):
+                await nudge.wait()
         nudge.clear()
         beating = time.monotonic() >= beat_at
         try:

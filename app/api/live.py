@@ -45,8 +45,10 @@ class Wake:
 
     async def wait(self, seconds: float = LOOK_SECONDS) -> None:
         """Return when there may be something new, at the latest after so many seconds."""
+        # Not `wait_for`, which keeps a cancellation to itself that comes with what it waits for.
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._event.wait(), seconds)
+            async with asyncio.timeout(seconds):
+                await self._event.wait()
         self._event.clear()
 
 

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 import pytest
 from world import World
 
-from app.api.live import FeedTail, JobTail
+from app.api.live import FeedTail, JobTail, Wake
 from app.jobs.feed import Place
 
 pytestmark = pytest.mark.anyio
@@ -42,3 +42,16 @@ async def test_a_watcher_of_all_jobs_is_told_while_ever_more_comes(world: World)
     tail = FeedTail(world.database, world.caller.application_id, Place(0, 0))
     async with always_woken(tail):
         assert [row.job_id for row in await tail.after(Place(0, 0))] == [id]
+
+
+@pytest.mark.parametrize("turns", range(3))
+async def test_a_watcher_that_goes_as_it_is_woken_is_gone(turns: int) -> None:
+    wake = Wake()
+    watching = asyncio.create_task(wake.wait())
+    await asyncio.sleep(0)
+    wake.set()
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    told = watching.cancel()
+    await asyncio.wait({watching})
+    assert watching.cancelled() is told

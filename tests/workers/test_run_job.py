@@ -3,9 +3,11 @@
 import asyncio
 import logging
 from datetime import timedelta
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import pytest
+from history import BUG
+from redis.asyncio import Redis
 from service import CANCEL, DELETE, PATIENCE_SECONDS, SEGMENTS, Service, local_store
 from sqlalchemy import text
 from sqlmodel import col, select, update
@@ -125,6 +127,20 @@ async def test_a_worker_that_is_stopped_gives_the_job_back_uncharged(paced: Serv
     assert (job["status"], job["attempt"], job["chargedAttempts"]) == ("PENDING", 1, 0)
     assert job["events"]["nodes"][-1]["message"] == "The worker is stopping; another one goes on."
     assert (job["waitingOn"]["kind"], job["waitingOn"]["position"]) == ("QUEUE", 1)
+
+
+async def test_a_worker_that_is_stopped_as_its_job_is_nudged_gives_it_back(paced: Service) -> None:
+    id = await paced.create("page One\nhang")
+    run = await claim(context := paced.worker())
+    assert run is not None
+    working = asyncio.create_task(work_on(context, run))
+    await paced.progress(id, 1)
+    context.nudges[run.job_id].set()
+    working.cancel()
+    done, _ = await asyncio.wait({working}, timeout=PATIENCE_SECONDS)
+    assert done
+    assert working.cancelled()
+    assert (await paced.job(id))["status"] == "PENDING"
 
 
 async def test_a_worker_closes_in_peace_whatever_its_jobs_end_with(paced: Service) -> None:
@@ -249,6 +265,28 @@ async def test_an_idle_worker_hears_a_ring_at_once(paced: Service) -> None:
     await close(worker)
 
 
+async def test_a_worker_outlives_connections_that_break_as_it_looks_at_a_ring(
+    paced: Service,
+) -> None:
+    worker = arq_worker(paced.worker())
+    worker.poll_delay_s = 0.01
+    working = asyncio.create_task(worker.async_run())
+    async with Redis.from_url(paced.settings.redis_url) as redis:
+        for _ in range(20):
+            async with redis.monitor() as monitor, asyncio.timeout(PATIENCE_SECONDS):
+                await paced.bell.ring(uuid4())
+                commands = (each["command"] async for each in monitor.listen())
+                while not (await anext(commands)).startswith("WATCH arq:in-progress"):
+                    pass
+                await redis.client_kill_filter(_type="normal", skipme=True)
+    id = await paced.create("page One")
+    await paced.bell.ring(UUID(id))  # its own may have met a connection that was broken
+    await paced.event(id, lambda event: event["status"] == "COMPLETED")
+    working.cancel()
+    await asyncio.wait({working})
+    await close(worker)
+
+
 async def test_a_failing_database_costs_an_attempt_and_no_secret(
     paced: Service, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -266,6 +304,7 @@ async def test_a_failing_database_costs_an_attempt_and_no_secret(
         assert secret not in caplog.text
     job = await paced.job(id)
     assert (job["status"], job["chargedAttempts"]) == ("PENDING", 1)
+    assert BUG in [event["message"] for event in job["events"]["nodes"]]  # what faults look for
     await paced.work()
     assert bodies(await paced.job(id)) == ["Confidential words"]
 
