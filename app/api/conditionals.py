@@ -1,7 +1,5 @@
 """Making conditional jobs."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import fields, replace
 from typing import Any
 
@@ -9,12 +7,12 @@ from starlette.datastructures import UploadFile
 
 from app.api.context import Context
 from app.api.creation import CreateJobSuccess, request_of, resolved_input
-from app.api.inputs import CreateJobInput, plain, text
+from app.api.inputs import CreateJobInput, plain, text, within
 from app.api.jobs import Job
 from app.api.pages import existing_id, id_or_none
 from app.api.rule_inputs import CreateConditionalJobInput, RuleInput, RuleJobInput
 from app.api.vocabulary import JobPriority, Scope
-from app.errors import InvalidInput, NotFound
+from app.errors import NotFound
 from app.jobs import conditionals, given, idempotency
 from app.jobs.conditionals import ConditionalRequest, Rule
 from app.jobs.creation import GivenDocument, JobRequest
@@ -70,7 +68,7 @@ def _rule(context: Context, rule: RuleInput, place: int) -> Rule:
 def _job(context: Context, job: RuleJobInput, loc: tuple[str, ...]) -> JobRequest:
     """Check a job of a rule as createJob would; its documents are looked for later."""
     asked = CreateJobInput(**{item.name: getattr(job, item.name) for item in fields(job)})
-    with _within(loc):
+    with within(loc):
         request = request_of(context, asked, resolved_input(asked), supplied=True)
     documents = []
     for number, id in enumerate(job.document_ids or ()):
@@ -88,16 +86,6 @@ def _shown(job: RuleJobInput, request: JobRequest) -> dict[str, Any]:
         shown = given.shown(request.options)
         value["options"] = [{"name": each.name, "value": each.value} for each in shown]
     return value
-
-
-@contextmanager
-def _within(loc: tuple[str, ...]) -> Iterator[None]:
-    """Put the path to a part before the paths of what is wrong in it."""
-    try:
-        yield
-    except InvalidInput as error:
-        errors = (replace(each, loc=(*loc, *each.loc)) for each in error.errors)
-        raise type(error)(*errors) from None
 
 
 def _plain(value: Any, *, without: tuple[str, ...] = ()) -> Any:  # noqa: ANN401 - any input

@@ -190,7 +190,8 @@ async def upload_document(
 ) -> UploadDocumentSuccess:
     """Take in a file that came with the request."""
     context.caller.require(Scope.WRITE)
-    received = await receive(context, file, filename=None, tags=tags, lifetime=ttl(ttl_seconds))
+    filename = commands.clean_filename(file.filename or "", loc="file")
+    received = await receive(context, file, filename=filename, tags=tags, lifetime=ttl(ttl_seconds))
     async with context.writing() as work:
         document = await commands.complete(work, received.document_id, received.stored)
         work.after_commit(partial(context.services.bell.ring, document.id))

@@ -1,8 +1,9 @@
 """What may be asked for, in the schema. Left out and null both mean the default."""
 
 import re
-from collections.abc import Callable, Sequence
-from dataclasses import fields, is_dataclass
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import fields, is_dataclass, replace
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
@@ -182,6 +183,16 @@ def text(value: str | None, loc: str, *, limit: int = 255) -> str | None:
         message = f"{loc} has at most {limit} characters, and no control characters."
         raise BadInput(FieldError((loc,), message, "string_length"))
     return value
+
+
+@contextmanager
+def within(loc: tuple[str, ...]) -> Iterator[None]:
+    """Put the path to a part of an input before the paths of what is wrong in it."""
+    try:
+        yield
+    except BadInput as error:
+        errors = (replace(each, loc=(*loc, *each.loc)) for each in error.errors)
+        raise type(error)(*errors) from None
 
 
 def plain(value: Any, *, file: Callable[[UploadFile], str], without: Sequence[str] = ()) -> Any:  # noqa: ANN401 - any input

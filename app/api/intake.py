@@ -9,7 +9,7 @@ from starlette.datastructures import UploadFile
 
 from app.api.context import Context
 from app.api.documents import receive
-from app.api.inputs import DataInput
+from app.api.inputs import DataInput, within
 from app.api.pages import existing_id
 from app.db.work import Work
 from app.documents import commands as documents
@@ -69,7 +69,8 @@ class Intake:
         source = data.source
         loc = ("data", str(place), "source")
         if source.file is not None and source.file.value is not None:
-            return await self._file(source.file.value, data)
+            with within(("data", str(place))):
+                return await self._file(source.file.value, data)
         if source.document_id is not None and source.document_id.value is not None:
             return GivenDocument(existing_id("document", source.document_id.value))
         if source.url is not None and source.url.value is not None:

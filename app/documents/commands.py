@@ -170,7 +170,7 @@ async def expired_uploads(session: ReadSession) -> Sequence[UUID]:
     return (await session.exec(statement.limit(500))).all()
 
 
-def clean_filename(filename: str) -> str:
+def clean_filename(filename: str, *, loc: str = "filename") -> str:
     """Return the last part of a path without control characters; the name a user will see.
 
     Raises:
@@ -179,7 +179,7 @@ def clean_filename(filename: str) -> str:
     name = re.sub(r"[\x00-\x1f\x7f\ud800-\udfff]", "", filename.replace("\\", "/")).strip()
     name = name.rpartition("/")[2].strip()
     if not name or name in {".", ".."}:
-        raise InvalidInput(FieldError(("filename",), "A file needs a name.", "missing"))
+        raise InvalidInput(FieldError((loc,), "A file needs a name.", "missing"))
     if len(name) > MAX_FILENAME_CHARS:
         stem, dot, last = name.rpartition(".")
         keep = MAX_FILENAME_CHARS - len(dot + last)

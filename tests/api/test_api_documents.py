@@ -48,21 +48,22 @@ async def test_a_file_of_a_request_becomes_a_document(service: Service) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "size", "tags", "kind", "code"),
+    ("name", "size", "tags", "code", "places"),
     [
-        ("a.txt", 3 * 1024 * 1024 + 1, [], "LimitExceeded", "FILE_TOO_LARGE"),
-        ("a.txt", 3, [""], "InvalidInput", "INVALID_INPUT"),
-        ("..", 3, [], "InvalidInput", "INVALID_INPUT"),
+        ("a.txt", 3 * 1024 * 1024 + 1, [], "FILE_TOO_LARGE", []),
+        ("a.txt", 3, [""], "INVALID_INPUT", [["tags"]]),
+        ("..", 3, [], "INVALID_INPUT", [["file"]]),
     ],
     ids=["too large", "an empty tag", "no name"],
 )
 async def test_a_refused_file_leaves_nothing(  # noqa: PLR0917 - parameters of the cases
-    service: Service, name: str, size: int, tags: list[str], kind: str, code: str
+    service: Service, name: str, size: int, tags: list[str], code: str, places: list[list[str]]
 ) -> None:
     before = await service.kept()
     variables = {"file": None, "tags": tags}
     answer = await service.send_files(UPLOAD, variables, {"variables.file": (name, bytes(size))})
-    assert (answer["__typename"], answer["code"]) == (kind, code)
+    assert answer["code"] == code
+    assert [error["loc"] for error in answer.get("errors", [])] == places
     assert await service.kept() == before
 
 

@@ -408,6 +408,24 @@ async def test_concurrent_creations_do_not_pass_the_limit(service: Service) -> N
     assert sorted(made) == [1, 2, 3]
 
 
+@pytest.mark.parametrize(
+    ("wrong", "error"),
+    [
+        ({"tags": ["a", "b" * 101]}, ("data.1.tags", "string_length")),
+        ({"filename": ".."}, ("data.1.filename", "missing")),
+    ],
+)
+async def test_what_is_wrong_with_one_of_several_files_is_told_of_that_one(
+    service: Service, wrong: dict[str, Any], error: tuple[str, str]
+) -> None:
+    before = await service.kept()
+    data = [{"source": {"file": None}}, {"source": {"file": None}, **wrong}]
+    files = {f"variables.input.data.{place}.source.file": ("a.txt", b"Text.") for place in (0, 1)}
+    answer = await service.send_files(CREATE_JOB, {"input": {"task": SEGMENT, "data": data}}, files)
+    assert problem(answer) == ("InvalidInput", "INVALID_INPUT", [error])
+    assert await service.kept() == before
+
+
 async def test_too_large_a_file_is_refused(service: Service) -> None:
     before = await service.kept()
     limit = service.settings.upload_limit_bytes
