@@ -82,7 +82,10 @@ class InnerList:
         """
         if after is None:
             return None
-        name, owner, place = keys(after, count=3)
+        try:
+            name, owner, place = keys(after, count=3)
+        except InvalidCursor:
+            return after  # the first version named no list; what is no place is refused later
         if (name, owner) != (self.name, self.owner.hex):
             raise InvalidCursor
         return place

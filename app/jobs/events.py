@@ -211,13 +211,26 @@ def cursor(event: JobEvent) -> str:
     return pages.cursor(event.job_id.hex, event.seq, event.transaction_id or 0, event.id or 0, at)
 
 
+def cursor_keys(value: str) -> list[str]:
+    """Return what a cursor was made of: job, number, transaction, id, milliseconds.
+
+    Raises:
+        InvalidCursor: it is no cursor of an event.
+    """
+    try:
+        return pages.keys(value, count=CURSOR_KEYS)
+    except InvalidCursor:
+        # The first version told no time; clients keep such cursors over the upgrade.
+        return [*pages.keys(value, count=CURSOR_KEYS - 1), "0"]
+
+
 def cursor_seq(value: str, *, job_id: UUID) -> int:
     """Return the number of the event that a cursor stands for.
 
     Raises:
         InvalidCursor: it was not given out for an event of this job.
     """
-    job, seq, *_feed = pages.keys(value, count=CURSOR_KEYS)
+    job, seq, *_feed = cursor_keys(value)
     if job != job_id.hex:
         raise InvalidCursor
     return pages.number(seq)

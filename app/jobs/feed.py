@@ -17,10 +17,9 @@ from sqlmodel import col, func, select
 
 from app.accounts.caller import Caller
 from app.clock import now
-from app.db import pages
 from app.db.work import ReadSession
 from app.errors import CursorExpired, InvalidCursor
-from app.jobs.events import CURSOR_KEYS
+from app.jobs.events import cursor_keys
 from app.jobs.filters import JobFilter
 from app.jobs.models import Job, JobEvent
 from app.jobs.types import EventKind
@@ -59,7 +58,7 @@ async def place_at(session: ReadSession, cursor: str, *, application_id: UUID) -
         InvalidCursor: it is no cursor of an event.
         CursorExpired: events after it may have been forgotten.
     """
-    _job, _seq, transaction_id, id, at = pages.keys(cursor, count=CURSOR_KEYS)
+    _job, _seq, transaction_id, id, at = cursor_keys(cursor)
     try:
         place, moment = Place(int(transaction_id), int(id)), int(at)
         told_at = datetime.fromtimestamp(moment / 1000, UTC)

@@ -8,6 +8,7 @@ from uuid import UUID
 import pytest
 from service import CANCEL, CREATE_JOB, DELETE, EVENTS, SEGMENTS, Refused, Service, reach, serve
 
+from app.db import pages
 from app.jobs.states import MOVES, JobStatus
 from workers.sandbox import Sandbox
 
@@ -114,6 +115,9 @@ async def test_segments_go_on_after_a_cursor(paced: Service) -> None:
     for place, segment in enumerate(segments):
         async with paced.subscribe(SEGMENTS, id=id, after=segment["cursor"]) as stream:
             assert [each async for each in stream] == segments[place + 1 :]
+    of_the_first_version = pages.cursor(0, 1)
+    async with paced.subscribe(SEGMENTS, id=id, after=of_the_first_version) as stream:
+        assert [each async for each in stream] == segments[1:]
 
 
 async def test_a_cursor_of_the_segments_of_another_job_is_refused(paced: Service) -> None:

@@ -104,7 +104,19 @@ async def test_a_cursor_that_is_too_old_or_forged_is_refused(world: World) -> No
     with pytest.raises(CursorExpired):
         await place_at(world, events.cursor(old))
     assert events.cursor_seq(events.cursor(old), job_id=id) == 1
-    for forged in ("", "x", opaque(id.hex, 1, 1, 1), opaque(id.hex, 1, -1, 1, 1),
+    for forged in ("", "x", opaque(id.hex, 1, 1), opaque(id.hex, 1, -1, 1, 1),
                    opaque(id.hex, 1, 1, 2**63, 1), opaque(id.hex, 1, 1, 1, 10**40)):  # fmt: skip
         with pytest.raises(InvalidCursor):
             await place_at(world, forged)
+
+
+async def test_a_cursor_of_the_first_version_goes_on(world: World) -> None:
+    id = await world.create()
+    (row,) = (await batch(world, Place(0, 0))).rows
+    old = opaque(id.hex, row.seq, row.transaction_id or 0, row.id or 0)
+    assert events.cursor_seq(old, job_id=id) == 1
+    assert await place_at(world, old) == feed.place_of(row)
+    async with transaction(world.database) as work:
+        await deletions.delete(work, world.bell, caller=world.caller, job_id=id, store=world.store)
+    with pytest.raises(CursorExpired):  # it has no time: what was forgotten after it is not known
+        await place_at(world, old)
