@@ -15,10 +15,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from app.db.engine import Database
 from app.db.migration import is_current
 from app.documents.store import store_for
 from app.embedded import supervisor, valkey
+from app.embedded.database import open_database
 from app.embedded.folder import Folder, keeps_database, keeps_files, needs_valkey
 from app.errors import AppError
 from app.jobs.extras import EXTRAS
@@ -95,12 +95,10 @@ async def database_finding(settings: Settings) -> Finding:
     if keeps_database(settings) and not (settings.data_dir / "docyard.db").exists():
         return Finding("database", holds=True, detail="none yet; the first start makes it")
     try:
-        database = Database(settings.database_url)
-        try:
-            async with asyncio.timeout(ANSWER_SECONDS):
-                current = await is_current(database)
-        finally:
-            await database.close()
+        async with asyncio.timeout(ANSWER_SECONDS), open_database(settings) as database:
+            current = await is_current(database)
+    except (SettingError, CommandFailed) as error:
+        return Finding("database", holds=False, detail=str(error))
     except Exception as error:  # noqa: BLE001 - drivers raise what they like
         return Finding("database", holds=False, detail=f"{type(error).__name__}: {error}")
     detail = "answers, up to date" if current else "not up to date; run `docyard migrate`"

@@ -87,30 +87,43 @@ async def test_a_migration_that_fails_leaves_nothing(empty: list[Database]) -> N
     assert await tables(empty[0]) == {"segment"}
 
 
+def canceled_job(application: Application, *, number: int, type: JobType) -> Job:
+    return Job(
+        application_id=application.id,
+        number=number,
+        name="Straße",
+        type=type,
+        status=JobStatus.CANCELED,
+        outcome=JobOutcome.ERROR,
+        finished_at=now(),
+        settings={},
+        max_attempts=1,
+        timeout_seconds=1,
+    )
+
+
+async def add(database: Database, *rows: SQLModel) -> None:
+    async with transaction(database) as work:
+        for row in rows:
+            work.session.add(row)
+            await work.session.flush()
+
+
+async def downgrade(database: Database) -> None:
+    """Go back to the tables of the first version."""
+    async with database.engine.begin() as connection:
+        await connection.run_sync(lambda sync: command.downgrade(config(sync), "0001"))
+
+
 async def test_what_is_there_gets_what_is_new(empty: list[Database]) -> None:
     database = empty[0]
     await migrate(database)
-    async with transaction(database) as work:
-        application = Application(name="a", max_open_jobs=1)
-        document = Document(application_id=application.id, filename="ÄRGER.pdf")
-        job = Job(
-            application_id=application.id,
-            number=1,
-            name="Straße",
-            type=JobType.SEGMENT,
-            status=JobStatus.CANCELED,
-            outcome=JobOutcome.ERROR,
-            finished_at=now(),
-            settings={},
-            max_attempts=1,
-            timeout_seconds=1,
-        )
-        for row in (application, document, job):
-            work.session.add(row)
-            await work.session.flush()
-    async with database.engine.begin() as connection:
-        await connection.run_sync(lambda sync: command.downgrade(config(sync), "0001"))
-        await connection.run_sync(lambda sync: command.upgrade(config(sync), "head"))
+    application = Application(name="a", max_open_jobs=1)
+    document = Document(application_id=application.id, filename="ÄRGER.pdf")
+    job = canceled_job(application, number=1, type=JobType.SEGMENT)
+    await add(database, application, document, job)
+    await downgrade(database)
+    await migrate(database)
     async with reading(database) as session:
         old, file = await session.get_one(Job, job.id), await session.get_one(Document, document.id)
     assert (old.name_folded, file.filename_folded) == ("strasse", "ärger.pdf")
@@ -118,3 +131,18 @@ async def test_what_is_there_gets_what_is_new(empty: list[Database]) -> None:
     for row in (old, file):
         assert row.expires_at is not None
         assert timedelta(0) <= now() + timedelta(days=30) - row.expires_at < timedelta(minutes=1)
+
+
+async def test_there_is_no_way_back_for_jobs_that_the_first_version_does_not_know(
+    empty: list[Database],
+) -> None:
+    database = empty[0]
+    await migrate(database)
+    application = Application(name="a", max_open_jobs=1)
+    job = canceled_job(application, number=1, type=JobType.PREDICT)
+    await add(database, application, job)
+    with pytest.raises(RuntimeError, match="1 jobs are not of type SEGMENT"):
+        await downgrade(database)
+    assert await is_current(database) is True
+    async with reading(database) as session:
+        assert (await session.get_one(Job, job.id)).name == "Straße"

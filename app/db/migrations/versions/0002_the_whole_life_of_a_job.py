@@ -215,6 +215,21 @@ def retype_result(kind: str) -> None:
 
 
 def downgrade() -> None:
+    """Go back to the tables of the first version.
+
+    Lost for good: of jobs what they come after, belong to and repeat, their rules, workflow,
+    options, tags, slice of pages and times; predictions; the limits of applications on jobs that
+    run; idempotency keys; links that sign in.
+
+    Raises:
+        RuntimeError: there are jobs that the first version cannot read, or would start too soon.
+    """
+    unfit = "SELECT count(*) FROM job WHERE type <> 'SEGMENT' OR waits_for_job"
+    if found := op.get_bind().execute(sa.text(unfit)).scalar_one():
+        raise RuntimeError(
+            f"{found} jobs are not of type SEGMENT, or wait for another job: the first version"
+            " knows no such jobs. Delete them first."
+        )
     copy_events(sqlite_autoincrement=False)
     retype_result("jsonb")
     op.drop_table("rule_document")
