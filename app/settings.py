@@ -3,6 +3,7 @@
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
 from platformdirs import user_data_path
 from pydantic import (
@@ -52,6 +53,23 @@ def _split(value: object) -> object:
     )
 
 
+def _origins(value: tuple[str, ...]) -> tuple[str, ...]:
+    for origin in value:
+        url = urlsplit(origin)
+        if not url.hostname or origin != f"{url.scheme}://{url.netloc}":
+            raise ValueError(f"{origin!r} is no origin; write https://example.com, without a path")
+    return value
+
+
+def _public(value: str) -> str:
+    url = urlsplit(value)
+    if value and not (url.scheme in {"http", "https"} and url.hostname):
+        raise ValueError("must begin with http:// or https:// and a name")
+    if url.query or url.fragment:
+        raise ValueError("must have no ? and no #")
+    return value
+
+
 def _long_enough(value: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
     if any(len(key.get_secret_value()) < SECRET_KEY_CHARS for key in value):
         raise ValueError(f"each key must have {SECRET_KEY_CHARS} characters or more")
@@ -97,14 +115,14 @@ class Settings(BaseSettings):
         "and seals, all are accepted. 32 characters or more each. Default: one is made in the data "
         "folder.",
     )
-    public_url: str = Field(
+    public_url: Annotated[str, AfterValidator(_public)] = Field(
         default="", description="Address under which callers reach the API; links begin with it."
     )
     host: str = Field(default="127.0.0.1", description="Address the API listens on.")
     port: int = Field(
         default=8000, ge=0, le=65535, description="Port the API listens on; 0 takes a free one."
     )
-    allowed_origins: Names = Field(
+    allowed_origins: Annotated[Names, AfterValidator(_origins)] = Field(
         default=(),
         description="Origins of web pages that may call the API, separated by commas.",
     )

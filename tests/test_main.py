@@ -1,6 +1,8 @@
 import asyncio
+import contextlib
 import json
 import os
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -110,11 +112,18 @@ def test_a_cluster_without_keys_is_stopped_with_a_sentence(command: str, data_di
     assert told.err.count("\n") == 1
 
 
-def test_a_store_that_is_not_known_stops_the_start_with_a_sentence(data_dir: Path) -> None:
-    told = docyard("up", DATA_DIR=str(data_dir), STORE_URL="ftp://there")
-    known = "file:///path or s3://bucket/prefix"
-    wrong = f"docyard: DOCYARD_STORE_URL begins with 'ftp'; use {known}.\n"
-    assert told == Ended(2, "", wrong)
+@pytest.mark.parametrize(
+    ("url", "wrong"),
+    [
+        ("ftp://there", " begins with 'ftp'; use file:///path or s3://bucket/prefix."),
+        ("file:///dev/null/files", ": /dev/null/files cannot be used: Not a directory."),
+    ],
+)
+def test_a_store_that_cannot_be_used_stops_the_start_with_a_sentence(
+    data_dir: Path, url: str, wrong: str
+) -> None:
+    told = docyard("up", DATA_DIR=str(data_dir), STORE_URL=url)
+    assert told == Ended(2, "", f"docyard: DOCYARD_STORE_URL{wrong}\n")
 
 
 def test_a_server_that_is_no_redis_stops_the_start_with_a_sentence(data_dir: Path) -> None:
@@ -146,6 +155,18 @@ def test_a_worker_does_not_begin_without_tables(data_dir: Path) -> None:
     wrong = "There is no database yet; run `docyard up` or `docyard migrate` first."
     assert told == Ended(1, "", f"docyard: {wrong}\n")
     assert data_dir.stat().st_mode & 0o777 == 0o700
+
+
+def test_tables_of_a_newer_version_are_left_alone(data_dir: Path) -> None:
+    assert docyard("migrate", DATA_DIR=str(data_dir)).status == 0
+    with contextlib.closing(sqlite3.connect(data_dir / "docyard.db")) as database:
+        database.execute("UPDATE alembic_version SET version_num = '9999'")
+        database.commit()
+    wrong = "The database is of a newer version of Docyard; install that, or go back to a backup."
+    for command in ("migrate", "up", "work"):
+        told = docyard(command, DATA_DIR=str(data_dir))
+        assert (told.status, told.err.splitlines()[-1]) == (1, f"docyard: {wrong}")
+    assert wrong in docyard("doctor", DATA_DIR=str(data_dir)).out
 
 
 def test_a_worker_without_redis_says_so_and_stops_soon(data_dir: Path) -> None:

@@ -89,6 +89,12 @@ def test_a_data_folder_is_made_absolute() -> None:
         ("LEASE", "nan", "must be a number of seconds"),
         ("WORKERS", "257", "less than or equal to 256"),
         ("LOG_LEVEL", "LOUD", "(it is 'LOUD')"),
+        ("ALLOWED_ORIGINS", "example.com", "'example.com' is no origin"),
+        ("ALLOWED_ORIGINS", "https://a.example,https://b.example/", "'https://b.example/' is no"),
+        ("ALLOWED_ORIGINS", "*", "'*' is no origin"),
+        ("PUBLIC_URL", "docyard.example", "must begin with http:// or https:// and a name"),
+        ("PUBLIC_URL", "https://", "must begin with http:// or https:// and a name"),
+        ("PUBLIC_URL", "https://docyard.example/?a=1", "must have no ? and no #"),
         ("SECRET_KEYS", "hush", "each key must have 32 characters or more"),
     ],
 )

@@ -20,14 +20,18 @@ def store_for(settings: Settings) -> Store:
     """Return the store that the settings name. A bucket is not asked for before its first use.
 
     Raises:
-        SettingError: DOCYARD_STORE_URL has a scheme this version does not know, or names a bucket
-            that cannot be used as it is described.
+        SettingError: DOCYARD_STORE_URL has a scheme this version does not know, or names a
+            folder or a bucket that cannot be used as it is described.
     """
     url = urlsplit(settings.store_url)
     match url.scheme:
         case "file":
             root = Path(unquote(url.path))
-            return LocalStore(root, free_disk_bytes=settings.free_disk_bytes)
+            try:
+                return LocalStore(root, free_disk_bytes=settings.free_disk_bytes)
+            except OSError as error:
+                wrong = f"DOCYARD_STORE_URL: {root} cannot be used: {error.strerror}."
+                raise SettingError(wrong) from None
         case "s3":
             return BucketStore(settings.store_url)
         case other:
