@@ -7,7 +7,7 @@ what was not heard, so a ring or a publish that fails is logged and never raised
 import asyncio
 import json
 import logging
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncGenerator, Awaitable
 from dataclasses import dataclass
 from enum import StrEnum
 from uuid import UUID, uuid4
@@ -83,7 +83,7 @@ class Doorbell:
         except (RedisError, OSError):
             return False
 
-    async def listen(self, *channels: Channel) -> AsyncIterator[Told | None]:
+    async def listen(self, *channels: Channel) -> AsyncGenerator[Told | None, None]:
         """Go through what is told on these channels, for ever.
 
         None means: something may have been missed, read the database again. It comes with each new
@@ -95,11 +95,12 @@ class Doorbell:
             try:
                 async with self._listeners.pubsub() as pubsub:
                     await pubsub.subscribe(*channels)
-                    failures = 0
-                    yield None
                     async for message in pubsub.listen():
                         if message["type"] == "message":
                             yield _told(message["channel"].decode(), message["data"])
+                        else:  # Redis has the subscription; before that it would tell us nothing
+                            failures = 0
+                            yield None
             except (RedisError, OSError, ValueError):  # the last: what is no id of ours
                 failures += 1
                 yield None
