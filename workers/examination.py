@@ -2,6 +2,7 @@
 
 import logging
 from datetime import timedelta
+from functools import partial
 
 from app.db.work import transaction, unbroken
 from app.documents import examination
@@ -20,7 +21,7 @@ LONGEST = timedelta(seconds=10)
 
 async def examine_next(context: WorkerContext) -> bool:
     """Look at the document that has waited longest; return whether there may be more to do."""
-    taken = await unbroken(_claim(context))
+    taken = await unbroken(_claim(context), undo=partial(_put_back, context))
     if taken is None:
         return False
     try:
@@ -72,6 +73,8 @@ async def _finish(context: WorkerContext, taken: Examination, media_length: int 
         await examination.finish(work, taken, media_length=media_length)
 
 
-async def _put_back(context: WorkerContext, taken: Examination) -> None:
+async def _put_back(context: WorkerContext, taken: Examination | None) -> None:
+    if taken is None:
+        return
     async with transaction(context.database) as work:
         await examination.put_back(work, taken)

@@ -7,6 +7,7 @@ import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -14,7 +15,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from app import logs
 from app.clock import now
-from app.db.work import Work, ended, reading, transaction, unbroken
+from app.db.work import Work, reading, transaction, unbroken
 from app.errors import StorageFull, StoreUnavailable
 from app.failures import ErrorCode, Failure, ProcessingFailed
 from app.jobs import attachments, conditionals, recording, retries, runs
@@ -67,15 +68,8 @@ async def _next_job(context: WorkerContext) -> bool:
 
 async def claim(context: WorkerContext) -> Run | None:
     """Take up the best job that is due, None where there is none."""
-    claiming = asyncio.create_task(_claim(context))
-    try:
-        return await asyncio.shield(claiming)
-    except asyncio.CancelledError:
-        # The commit may be through already: a job that nobody works on must not wait for its lease.
-        await ended(claiming)
-        if claiming.exception() is None and (run := claiming.result()) is not None:
-            await unbroken(_give_back(context, run))
-        raise
+    # A job that nobody works on must not wait for the end of its lease.
+    return await unbroken(_claim(context), undo=partial(_give_back, context))
 
 
 async def _claim(context: WorkerContext) -> Run | None:
@@ -344,7 +338,9 @@ class Recorder:
             yield work
 
 
-async def _give_back(context: WorkerContext, run: Run) -> None:
+async def _give_back(context: WorkerContext, run: Run | None) -> None:
+    if run is None:
+        return
     with contextlib.suppress(RunLost):
         async with transaction(context.database) as work:
             reason = "The worker is stopping; another one goes on."

@@ -67,19 +67,26 @@ async def transaction(database: Database) -> AsyncIterator[Work]:
             logger.exception("a call after commit failed")
 
 
-async def unbroken(step: Coroutine[Any, Any, T]) -> T:
+async def unbroken(
+    step: Coroutine[Any, Any, T], *, undo: Callable[[T], Coroutine[Any, Any, None]] | None = None
+) -> T:
     """Carry a step that uses the database to its end, also where its caller is canceled meanwhile.
 
     The cancellation takes effect after it. Canceled in the middle, a connection is thrown away with
     its transaction open, and SQLite keeps the write lock until the last cursor of it is collected.
+
+    undo: is called, and carried to its end too, with what a caller that was canceled never learns.
     """
     task = asyncio.create_task(step)
     try:
         return await asyncio.shield(task)
     except asyncio.CancelledError:
         await ended(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
-            logger.warning("a canceled step failed: %s", type(error).__name__)
+        if not task.cancelled():
+            if (error := task.exception()) is not None:
+                logger.warning("a canceled step failed: %s", type(error).__name__)
+            elif undo is not None:
+                await unbroken(undo(task.result()))
         raise
 
 

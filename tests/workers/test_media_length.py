@@ -10,6 +10,7 @@ from app.db.work import reading
 from app.documents.models import Document
 from app.jobs.queue import QUEUE
 from workers import sweep
+from workers.examination import examine_next
 
 pytestmark = pytest.mark.anyio
 
@@ -90,6 +91,20 @@ async def test_a_worker_that_is_stopped_leaves_the_document_to_another(paced: Se
         while not await taken_up(paced, document):  # nothing tells of it
             await paced.ask(DOCUMENT, id=document)
     assert not await taken_up(paced, document)
+
+
+async def test_a_worker_that_is_stopped_as_it_takes_a_document_up_leaves_it_to_another(
+    paced: Service,
+) -> None:
+    document = await paced.upload("pages 2")
+    taking = asyncio.create_task(examine_next(paced.worker()))
+    await asyncio.sleep(0)
+    taking.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await taking
+    assert not await taken_up(paced, document)
+    await paced.work()
+    assert await length(paced, document) == 2
 
 
 async def test_a_ring_for_a_document_that_nobody_heard_is_rung_again(paced: Service) -> None:
