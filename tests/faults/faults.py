@@ -16,7 +16,7 @@ from typing import NamedTuple
 from urllib.parse import urljoin
 
 import httpx2
-from machine import NotInTime, Process, until
+from machine import WORKERS, NotInTime, Process, until
 from recorder import CREATE_UPLOAD, NoAnswer
 from redis.asyncio import Redis
 from scenario import Scene
@@ -47,7 +47,7 @@ async def kill_workers(scene: Scene) -> None:
         for worker in [*busy, *idle][:victims]:
             worker.kill()
         scene.strikes += min(victims, len(busy))
-        await until("both workers are back", lambda: scene.machine.has_workers(2), limit=RECOVERY)
+        await until("both workers are back", lambda: scene.machine.has_workers(WORKERS))
 
 
 async def stop_worker(scene: Scene) -> None:

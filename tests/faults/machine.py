@@ -24,6 +24,7 @@ from history import Remains, StoreFacts
 
 ROOT = Path(__file__).parents[2]
 PATIENCE = timedelta(seconds=120)
+WORKERS = 2
 LOOK_SECONDS = 0.05
 """Of processes, files and rows, which tell nobody when they change."""
 KEPT = re.compile(
@@ -31,6 +32,7 @@ KEPT = re.compile(
     r"|valkey(/valkey\.(conf|log|lock)|/appendonlydir(/appendonly\.aof\.[a-z0-9.]+)?)?"
 )
 """What a stopped service may leave in its folder."""
+BEGUN = re.compile(r'"process": (\d+), "message": "worker \S+ begins"')
 KEY = re.compile(r"^\s+(dy_\S+)$", re.MULTILINE)
 QUICK = {
     "DOCYARD_HEARTBEAT": "0.5",
@@ -146,7 +148,7 @@ class Machine:
         """Start the service, at the port where it was before; return when it answers."""
         port = self.url.rpartition(":")[2] or "0"
         command = [sys.executable, "-m", "app", "up", "--data-dir", str(self.data)]
-        command += ["--port", port, "--workers", "2", "--ready-file", str(self._ready)]
+        command += ["--port", port, "--workers", str(WORKERS), "--ready-file", str(self._ready)]
         self._ready.unlink(missing_ok=True)  # of a service that was killed
         with self.log.open("ab") as log:
             # Not asyncio's: it is killed and waited for by code that waits for nothing else.
@@ -232,10 +234,9 @@ class Machine:
         return sorted(path for path in found if path.is_relative_to(self.data / "files"))
 
     def has_workers(self, count: int) -> bool:
-        """Return whether so many workers live whose sandboxes are up."""
-        ours = self.look()
-        workers = {each.pid for each in ours if each.role == "worker"}
-        return len({each.parent for each in ours if each.role == "sandbox"} & workers) == count
+        """Return whether so many workers live that have begun to work, which takes them a while."""
+        begun = {int(pid) for line in self.lines() for pid in BEGUN.findall(line)}
+        return len({each.pid for each in self.of_role("worker")} & begun) == count
 
     def has_open(self, path: Path) -> bool:
         """Return whether a child of a sandbox has this file open."""

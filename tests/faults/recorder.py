@@ -34,6 +34,8 @@ JOBS = """query ($after: String) { jobs(first: 100, after: $after) {
   nodes { id status } pageInfo { hasNextPage endCursor } } }"""
 REFUSALS = 40
 TIMEOUT = httpx2.Timeout(30, connect=10)
+KEPT = httpx2.Limits(keepalive_expiry=2)
+"""Less than the service keeps a connection on which nothing comes: no call meets its end."""
 
 
 class NoAnswer(Exception):
@@ -53,7 +55,7 @@ class Recorder:
     sightings: list[Sighting] = field(default_factory=list)
     watches: list[Watch] = field(default_factory=list)
     http: httpx2.AsyncClient = field(
-        default_factory=lambda: httpx2.AsyncClient(timeout=TIMEOUT, trust_env=False)
+        default_factory=lambda: httpx2.AsyncClient(timeout=TIMEOUT, limits=KEPT, trust_env=False)
     )
     _statuses: dict[str, JobStatus] = field(default_factory=dict)
 

@@ -9,10 +9,11 @@ from pathlib import Path
 import evidence
 from history import Breach, History, check
 from load import MIXED, Load
-from machine import Machine, until
+from machine import WORKERS, Machine, until
 from recorder import Recorder
 from sample_files import Sample
 
+from app.api.live import LOOK_SECONDS
 from app.clock import now
 
 LIMIT = timedelta(seconds=120)
@@ -22,8 +23,8 @@ GRACE = timedelta(seconds=5)
 NEVER = ("database is locked", "OperationalError", "IntegrityError", "Task exception was never")
 
 
-LAST_WORDS = timedelta(seconds=10)
-"""For watchers, to hear of the end."""
+LAST_WORDS = timedelta(seconds=LOOK_SECONDS + 15)
+"""For watchers, to hear of the end: where Redis did not tell them, they look for themselves."""
 UNFINISHED_UPLOADS = "SELECT id FROM document WHERE status = 'NEW'"
 
 Kinds = tuple[tuple[str, ...], ...]
@@ -100,6 +101,7 @@ async def _suffer(scene: Scene, fault: Fault) -> History:
     await load.share()
     clients = asyncio.create_task(load.run())
     await fault(scene)
+    await until("all workers work", lambda: scene.machine.has_workers(WORKERS))
     lifted_at = now()
     await load.quiet(limit=LIMIT)
     quiet_at = now()
