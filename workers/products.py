@@ -1,20 +1,17 @@
 """Storing what is made of one document as its pages come; `jobs.production` makes rows of it."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from uuid import UUID
 
 from app.db.work import transaction
-from app.documents.content import Stored, measured
+from app.documents.content import OUR_LIMIT_BYTES, Stored, at_once, measured
 from app.failures import ErrorCode, ProcessingFailed
 from app.jobs import attachments, production
 from app.jobs.production import Made
 from app.jobs.results import DRAFT_TYPE, Page, ProducedFile
 from app.jobs.runs import Run, RunDocument
 from workers.context import WorkerContext
-
-LARGEST_BYTES = 2**40
-"""Far more than comes out of the sandbox."""
 
 
 class Products:
@@ -67,7 +64,7 @@ class Products:
 
     async def _whole(self, file: ProducedFile, key: UUID) -> Made:
         store = self._context.store
-        await store.append(key, _chunks(file.content), offset=0, limit=LARGEST_BYTES)
+        await store.append(key, at_once(file.content), offset=0, limit=OUR_LIMIT_BYTES)
         return Made(key, file.media_type, await store.complete(key), file.page)
 
     async def _append(self, pieces: Sequence[ProducedFile]) -> None:
@@ -85,15 +82,11 @@ class Products:
             raise _torn()
         rest = bytes(content[here - begin :])
         if rest or not here:
-            await store.append(key, _chunks(rest), offset=here, limit=LARGEST_BYTES)
+            await store.append(key, at_once(rest), offset=here, limit=OUR_LIMIT_BYTES)
 
     async def _draft(self) -> UUID:
         async with transaction(self._context.database) as work:
             return await production.open_draft(work, self._run, self._document)
-
-
-async def _chunks(content: bytes) -> AsyncIterator[bytes]:
-    yield content
 
 
 def _torn() -> ProcessingFailed:

@@ -9,7 +9,8 @@ from contextlib import asynccontextmanager
 from uuid import UUID
 
 from app.db.work import transaction, unbroken
-from app.documents.store import Store, Stored
+from app.documents.content import OUR_LIMIT_BYTES, Stored, at_once
+from app.documents.store import Store
 from app.jobs import attachments, result_files
 from app.jobs.attachments import Written
 from app.jobs.runs import Run, RunDocument
@@ -17,8 +18,6 @@ from app.jobs.types import AttachmentType
 from app.settings import MIB
 from workers.context import WorkerContext
 
-LARGEST_BYTES = 64 * 2**30
-"""Far more than comes out of the sandbox."""
 FILES = len(result_files.SHAPES)
 
 
@@ -63,12 +62,8 @@ class _File:
         block = bytes(self._waiting)
         self._waiting.clear()
         self._stored_bytes = await self._store.append(
-            self.key, _once(block), offset=self._stored_bytes, limit=LARGEST_BYTES
+            self.key, at_once(block), offset=self._stored_bytes, limit=OUR_LIMIT_BYTES
         )
-
-
-async def _once(block: bytes) -> AsyncIterator[bytes]:
-    yield block
 
 
 @asynccontextmanager

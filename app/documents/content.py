@@ -7,6 +7,9 @@ from pathlib import Path
 
 from app.documents.media import HEAD_BYTES
 
+OUR_LIMIT_BYTES = 2**40
+"""The limit of what the service itself writes: far more than comes out of the sandbox."""
+
 
 @dataclass(frozen=True, slots=True)
 class Stored:
@@ -24,6 +27,12 @@ def measured(path: Path) -> Stored:
         file.seek(0)
         digest = hashlib.file_digest(file, "sha256")
         return Stored(file.tell(), digest.hexdigest(), head)
+
+
+async def at_once(*chunks: bytes) -> AsyncIterator[bytes]:
+    """Give bytes that are all here as a store takes them."""
+    for chunk in chunks:
+        yield chunk
 
 
 async def blocks(chunks: AsyncIterable[bytes], *, block_bytes: int) -> AsyncIterator[bytes]:

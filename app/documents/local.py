@@ -3,7 +3,6 @@
 import asyncio
 import errno
 import fcntl
-import hashlib
 import os
 import shutil
 from collections.abc import AsyncIterable, AsyncIterator, Iterator
@@ -12,8 +11,7 @@ from pathlib import Path
 from typing import BinaryIO
 from uuid import UUID
 
-from app.documents.content import Stored, blocks
-from app.documents.media import HEAD_BYTES
+from app.documents.content import Stored, blocks, measured
 from app.errors import FileTooLarge, StorageFull, UploadBusy, UploadRange
 from app.settings import MIB
 
@@ -135,30 +133,20 @@ class LocalStore:
             # Put in place before, by a request that did not live to say so, or is about to say it:
             # those bytes stay, whatever came after them.
             partial.unlink()
-            return _hashed(final)
-        stored = _hashed(partial)
+            _sync(final)
+            return measured(final)
+        _sync(partial)
+        stored = measured(partial)
         final.parent.mkdir(mode=0o700, exist_ok=True)
         partial.rename(final)
-        _sync_folder(final.parent)
-        _sync_folder(self.root)
+        _sync(final.parent)
+        _sync(self.root)
         return stored
 
 
-def _hashed(path: Path) -> Stored:
-    """Read a file once, and make it survive a power cut."""
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        head = file.read(HEAD_BYTES)
-        digest.update(head)
-        while block := file.read(BLOCK_BYTES):
-            digest.update(block)
-        os.fsync(file.fileno())
-        return Stored(file.tell(), digest.hexdigest(), head)
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make a rename survive a power cut."""
-    descriptor = os.open(folder, os.O_RDONLY)
+def _sync(path: Path) -> None:
+    """Make a file, or what was renamed in a folder, survive a power cut."""
+    descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:

@@ -20,6 +20,7 @@ from service import DELETE, DOCUMENT, Service, reach, serve
 from app.db.columns import new_id
 from app.documents import bucket as bucket_module
 from app.documents.bucket import BucketStore
+from app.documents.content import at_once
 from app.documents.store import store_for
 from app.errors import StoreUnavailable
 from app.settings import MIB, SettingError, Settings
@@ -42,14 +43,9 @@ FILE_HEADERS = {
 one_database = pytest.mark.parametrize("kind_of_database", ["sqlite"], indirect=True)
 
 
-async def chunks(*contents: bytes) -> AsyncIterator[bytes]:
-    for content in contents:
-        yield content
-
-
 async def put(store: BucketStore, content: bytes) -> UUID:
     key = new_id()
-    await store.append(key, chunks(content), offset=0, limit=len(content))
+    await store.append(key, at_once(content), offset=0, limit=len(content))
     await store.complete(key)
     return key
 
@@ -71,7 +67,7 @@ def any_bytes(folder: Path) -> bool:
 
 async def half_in_place(s3: str, bucket: str, store: BucketStore, key: UUID) -> "asyncio.Task[Any]":
     """Begin to put a file in place; return when some of it is there."""
-    await store.append(key, chunks(*[bytes(MIB)] * 56), offset=0, limit=56 * MIB)
+    await store.append(key, at_once(*[bytes(MIB)] * 56), offset=0, limit=56 * MIB)
     completing = asyncio.create_task(store.complete(key))
     while not await asyncio.to_thread(objects, s3, bucket, uploads=True):
         assert not completing.done()
@@ -245,7 +241,7 @@ async def test_a_file_that_is_deleted_while_put_in_place_leaves_nothing(
 @pytest.mark.parametrize(
     "use",
     [
-        lambda store: store.append(new_id(), chunks(b"a"), offset=0, limit=9),
+        lambda store: store.append(new_id(), at_once(b"a"), offset=0, limit=9),
         lambda store: store.complete(new_id()),
         lambda store: store.received(new_id()),
         lambda store: store.delete(new_id()),

@@ -11,6 +11,7 @@ from uuid import UUID
 import pytest
 
 from app.db.columns import new_id
+from app.documents.content import at_once
 from app.documents.media import HEAD_BYTES
 from app.documents.store import Store, Stored, store_for
 from app.errors import FileTooLarge, UploadBusy, UploadRange
@@ -33,11 +34,6 @@ def store(settings: Settings) -> Store:
     return store_for(settings)
 
 
-async def chunks(*contents: bytes) -> AsyncIterator[bytes]:
-    for content in contents:
-        yield content
-
-
 async def broken_off(*contents: bytes) -> AsyncIterator[bytes]:
     for content in contents:
         yield content
@@ -53,7 +49,7 @@ async def held(before: bytes, begun: asyncio.Event, go: asyncio.Event) -> AsyncI
 
 
 async def append(store: Store, key: UUID, content: bytes, offset: int = 0) -> int:
-    return await store.append(key, chunks(content), offset=offset, limit=PLENTY)
+    return await store.append(key, at_once(content), offset=offset, limit=PLENTY)
 
 
 async def put(store: Store, content: bytes) -> UUID:
@@ -95,7 +91,7 @@ async def test_bytes_are_read_from_anywhere_in_a_large_file(store: Store) -> Non
 
 async def test_many_small_chunks_are_one_file(store: Store) -> None:
     key, pieces = new_id(), [bytes([number]) * 1000 for number in range(256)]
-    await store.append(key, chunks(*pieces), offset=0, limit=PLENTY)
+    await store.append(key, at_once(*pieces), offset=0, limit=PLENTY)
     assert await store.complete(key) == stored(b"".join(pieces))
 
 
@@ -132,17 +128,17 @@ async def test_what_came_before_the_sender_went_away_stays(store: Store) -> None
 async def test_more_than_the_limit_is_refused_and_never_kept(store: Store) -> None:
     key, limit = new_id(), len(LARGE) - 1
     with pytest.raises(FileTooLarge):
-        await store.append(key, chunks(LARGE), offset=0, limit=limit)
+        await store.append(key, at_once(LARGE), offset=0, limit=limit)
     kept = await store.received(key)
     assert kept <= limit
     with pytest.raises(FileTooLarge):
-        await store.append(key, chunks(LARGE[kept:]), offset=kept, limit=limit)
+        await store.append(key, at_once(LARGE[kept:]), offset=kept, limit=limit)
     assert await store.received(key) <= limit
 
 
 async def test_exactly_the_limit_is_taken(store: Store) -> None:
     key = new_id()
-    assert await store.append(key, chunks(b"abc", b"def"), offset=0, limit=6) == 6
+    assert await store.append(key, at_once(b"abc", b"def"), offset=0, limit=6) == 6
 
 
 async def test_of_two_senders_one_is_refused_and_the_file_is_the_others(store: Store) -> None:

@@ -1,6 +1,5 @@
 """Documents that jobs make: whole or not there, each once, and gone with their job."""
 
-from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -11,6 +10,7 @@ from sqlmodel import update
 
 from app.clock import now
 from app.db.work import transaction
+from app.documents.content import at_once
 from app.documents.models import FileRemoval
 from app.jobs.models import Job
 from workers import sweep
@@ -104,7 +104,7 @@ async def test_a_lost_run_is_taken_up_and_makes_nothing_twice(paced: Service) ->
     draft -= {UUID(each["id"]) for each in await produced(paced, id)}
     # As if a worker had stored the next piece, and had died before it could say so.
     (key,) = draft
-    await paced.store.append(key, pieces(b"Thr"), offset=14, limit=100)
+    await paced.store.append(key, at_once(b"Thr"), offset=14, limit=100)
     rewritten = "page 1 of 2\npage 2 of 2\npage Three"
     local_store(paced.settings).path(UUID(original)).write_text(rewritten)
     await paced.work()
@@ -171,10 +171,6 @@ async def test_what_a_job_made_goes_with_it_but_for_what_another_job_uses(paced:
     await paced.work()
     assert UUID(second) in paced.stored()
     assert not {UUID(first), UUID(text)} & set(paced.stored())
-
-
-async def pieces(content: bytes) -> AsyncIterator[bytes]:
-    yield content
 
 
 async def swept(service: Service) -> None:
