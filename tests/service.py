@@ -46,6 +46,17 @@ mutation($input: CreateJobInput!) {
   }
 }
 """
+CREATE_CONDITIONAL = """
+mutation($input: CreateConditionalJobInput!) {
+  createConditionalJob(input: $input) {
+    __typename
+    ... on CreateJobSuccess { replayed job { id status type } }
+    ... on Problem { code detail }
+    ... on InvalidInput { errors { loc type } }
+    ... on NotFound { id }
+  }
+}
+"""
 ADD_DATA = """
 mutation($id: ID!, $data: [DataInput!]!) {
   addJobData(jobId: $id, data: $data) {
@@ -119,6 +130,17 @@ DOCUMENT = """
 query($id: ID!) {
   document(id: $id) {
     id filename mimeType extension size receivedBytes sha256 mediaLength status tags url
+  }
+}
+"""
+TAG = """
+mutation($id: ID!, $add: [String!], $remove: [String!]) {
+  tagDocument(id: $id, add: $add, remove: $remove) {
+    __typename
+    ... on TagDocumentSuccess { document { id tags } }
+    ... on Problem { code detail }
+    ... on InvalidInput { errors { loc type } }
+    ... on NotFound { id }
   }
 }
 """

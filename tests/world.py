@@ -14,6 +14,7 @@ from app.accounts.models import Scope
 from app.clock import now
 from app.db.engine import Database
 from app.db.work import reading, transaction
+from app.documents import commands as uploads
 from app.documents.models import Document, DocumentStatus
 from app.documents.store import LocalStore
 from app.jobs import creation, recording, runs
@@ -52,6 +53,20 @@ class World:
                 sha256="0" * 64 if here else None,
             )
             work.session.add(document)
+        return document.id
+
+    async def announce(self, size: int | None, sha256: str | None = None) -> UUID:
+        """Announce a document whose bytes are to come; size: None where a request brings them."""
+        async with transaction(self.database) as work:
+            document = await uploads.announce(
+                work,
+                application_id=self.caller.application_id,
+                filename="a.txt",
+                tags=[],
+                upload_expires_at=now() + timedelta(hours=1),
+                size=size,
+                sha256=sha256,
+            )
         return document.id
 
     async def create(self, *documents: UUID, owned: bool = False, **more: Any) -> UUID:  # noqa: ANN401 - of JobRequest

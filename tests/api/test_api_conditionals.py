@@ -5,7 +5,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
-from service import CANCEL, CREATE_JOB, DELETE, RETRY, Service
+from service import CANCEL, CREATE_CONDITIONAL, CREATE_JOB, DELETE, RETRY, Service
 from sqlmodel import update
 
 from app.clock import now
@@ -16,17 +16,6 @@ from workers import sweep
 
 pytestmark = pytest.mark.anyio
 
-CREATE = """
-mutation($input: CreateConditionalJobInput!) {
-  createConditionalJob(input: $input) {
-    __typename
-    ... on CreateJobSuccess { replayed job { id status type } }
-    ... on Problem { code detail }
-    ... on InvalidInput { errors { loc type } }
-    ... on NotFound { id }
-  }
-}
-"""
 READ = """
 query($id: ID!) {
   job(id: $id) {
@@ -68,7 +57,7 @@ def job(*document_ids: str, **more: Any) -> dict[str, Any]:  # noqa: ANN401 - fi
 
 async def conditional(service: Service, after: str, *rules: dict[str, Any], **more: Any) -> str:  # noqa: ANN401 - fields of the input
     input = {"executeAfterId": after, "rules": list(rules), **more}
-    answer = await service.ask(CREATE, input=input)
+    answer = await service.ask(CREATE_CONDITIONAL, input=input)
     assert answer["__typename"] == "CreateJobSuccess", answer
     id: str = answer["job"]["id"]
     return id
@@ -311,7 +300,9 @@ async def test_what_cannot_work_is_refused_with_the_path_to_it(paced: Service) -
     many = {f"f{place}": 1 for place in range(100)}
     refusals.append(([rule(f"r{n}", many, whole) for n in range(6)], "rules", "too_long"))
     for rules, path, word in refusals:
-        answer = await paced.ask(CREATE, input={"executeAfterId": first, "rules": rules})
+        answer = await paced.ask(
+            CREATE_CONDITIONAL, input={"executeAfterId": first, "rules": rules}
+        )
         assert answer["__typename"] == "InvalidInput", (path, answer)
         assert [(".".join(each["loc"]), each["type"]) for each in answer["errors"]] == [
             (path, word)
@@ -327,7 +318,9 @@ async def test_what_is_not_there_is_not_found(paced: Service, id: str) -> None:
         (id, [rule("a", {}, job(document))]),
         (first, [rule("a", {}, job(document), job(id))]),
     ):
-        answer = await paced.ask(CREATE, input={"executeAfterId": after, "rules": rules})
+        answer = await paced.ask(
+            CREATE_CONDITIONAL, input={"executeAfterId": after, "rules": rules}
+        )
         assert (answer["__typename"], answer["id"]) == ("NotFound", id)
     assert "rules.0.jobs.1.documentIds.0" in answer["detail"]
     answer = await paced.ask(
@@ -345,7 +338,7 @@ async def test_a_request_that_is_repeated_makes_no_second_job(paced: Service) ->
         "rules": [rule("a", {}, job(document))],
         "idempotencyKey": "once",
     }
-    made, again = [await paced.ask(CREATE, input=input) for _ in range(2)]
+    made, again = [await paced.ask(CREATE_CONDITIONAL, input=input) for _ in range(2)]
     assert (made["replayed"], again["replayed"]) == (False, True)
     assert made["job"]["id"] == again["job"]["id"]
 

@@ -5,16 +5,11 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from service import ADD_DATA, CREATE_JOB, START, Service
+from service import ADD_DATA, CREATE_CONDITIONAL, CREATE_JOB, START, Service
 
 pytestmark = pytest.mark.anyio
 
 DRAFT: dict[str, Any] = {"task": {"segment": {}}, "start": False}
-CREATE_CONDITIONAL = """
-mutation($input: CreateConditionalJobInput!) {
-  createConditionalJob(input: $input) { ... on CreateJobSuccess { job { id } } }
-}
-"""
 
 
 async def draft(service: Service, **more: Any) -> str:  # noqa: ANN401 - fields of the input

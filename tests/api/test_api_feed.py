@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from service import CANCEL, DELETE, Refused, Service
+from service import CANCEL, CREATE_JOB, DELETE, Refused, Service
 
 pytestmark = pytest.mark.anyio
 
@@ -17,11 +17,6 @@ subscription($filter: JobFilter, $kinds: [EventKind!], $after: String) {
 }
 """
 CURSORS = "query($id: ID!) { job(id: $id) { events { edges { cursor } } } }"
-CREATE = """
-mutation($input: CreateJobInput!) {
-  createJob(input: $input) { ... on CreateJobSuccess { job { id } } }
-}
-"""
 DRAFT = {"task": {"segment": {}}, "start": False}
 
 
@@ -62,7 +57,7 @@ async def begun(service: Service, *feeds: AsyncIterator[Any], token: str | None 
     for feed in feeds:
         first = asyncio.ensure_future(anext(feed))
         while not first.done():
-            await service.ask(CREATE, token=token, input=DRAFT)
+            await service.ask(CREATE_JOB, token=token, input=DRAFT)
 
 
 async def until(feed: AsyncIterator[Any], last: tuple[str, int]) -> list[Any]:
@@ -137,7 +132,7 @@ async def test_events_of_another_application_are_not_told(paced: Service) -> Non
     async with paced.subscribe(FEED, token=paced.other_token) as events:
         await begun(paced, events, token=paced.other_token)
         ours = await paced.create("page Ours")
-        theirs = await paced.ask(CREATE, token=paced.other_token, input=DRAFT)
+        theirs = await paced.ask(CREATE_JOB, token=paced.other_token, input=DRAFT)
         found = await until(events, (theirs["job"]["id"], 1))
     assert ours not in {event["jobId"] for event in found}
 

@@ -4,7 +4,7 @@ import sys
 from typing import Any
 
 import pytest
-from service import CREATE_JOB, Service
+from service import ADD_DATA, CREATE_JOB, Service
 
 pytestmark = pytest.mark.anyio
 
@@ -13,10 +13,6 @@ WORKFLOWS = """
   name type default repeatable secret description } } } }
 """
 ASKED = "query($id: ID!) { job(id: $id) { type workflow profile settings options { name value } } }"
-ADD = """
-mutation($id: ID!, $data: [DataInput!]!) { addJobData(jobId: $id, data: $data) {
-  __typename ... on InvalidInput { errors { loc msg type } } } }
-"""
 
 
 def options(**values: Any) -> list[dict[str, Any]]:  # noqa: ANN401 - any JSON
@@ -152,10 +148,10 @@ async def test_data_that_is_added_may_have_options_of_its_own(service: Service) 
     ids = [await service.upload(text, "a.md"), await service.upload(text, "b.md")]
     draft = await service.create_on(ids[0], task=None, start=False)
     own = [{"source": {"documentId": ids[1]}, "options": options(SEGMENT_MAX_SIZE=5)}]
-    refused = await service.ask(ADD, id=draft, data=own)
+    refused = await service.ask(ADD_DATA, id=draft, data=own)
     assert [each["loc"] for each in refused["errors"]] == [["data", "0", "options", "0", "value"]]
     own[0]["options"] = options(SEGMENT_MAX_SIZE=200)
-    assert (await service.ask(ADD, id=draft, data=own))["__typename"] == "AddJobDataSuccess"
+    assert (await service.ask(ADD_DATA, id=draft, data=own))["__typename"] == "AddJobDataSuccess"
     await service.ask("mutation($id: ID!) { startJob(id: $id) { __typename } }", id=draft)
     await service.work()
     job = await service.job(draft)

@@ -28,11 +28,6 @@ pytestmark = pytest.mark.anyio
 SMALL = QueryLimits(depth=3, fields=6, root_fields=7, aliases=2)
 
 
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
 def excess(text: str, limits: QueryLimits = SMALL) -> list[str]:
     errors = excesses(schema._schema, parse(text), limits)
     assert all(error.extensions == {"code": "QUERY_TOO_COMPLEX"} for error in errors)

@@ -23,11 +23,6 @@ OPTIONS: dict[str, Any] = {
 
 
 @pytest.fixture(scope="module")
-def anyio_backend() -> str:  # for the server, which lives as long as this module
-    return "asyncio"
-
-
-@pytest.fixture(scope="module")
 async def server() -> AsyncIterator[tuple[str, World]]:
     world = World()
     async with endpoint(world, **OPTIONS) as address:

@@ -19,11 +19,6 @@ JSON = "application/json"
 
 
 @pytest.fixture(scope="module")
-def anyio_backend() -> str:  # for the server, which lives as long as this module
-    return "asyncio"
-
-
-@pytest.fixture(scope="module")
 async def server() -> AsyncIterator[tuple[str, World]]:
     world = World()
     async with endpoint(world, send_timeout=timedelta(seconds=0.2)) as address:

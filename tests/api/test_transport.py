@@ -17,11 +17,6 @@ GRAPHQL = "application/graphql-response+json"
 
 
 @pytest.fixture(scope="module")
-def anyio_backend() -> str:  # for the server, which lives as long as this module
-    return "asyncio"
-
-
-@pytest.fixture(scope="module")
 async def server() -> AsyncIterator[tuple[str, World]]:
     world = World()
     limits: dict[str, Any] = {"request_limit_bytes": 60_000, "json_limit_bytes": 20_000}

@@ -4,7 +4,7 @@ import asyncio
 from typing import Any
 
 import pytest
-from service import DOCUMENT, Service
+from service import DOCUMENT, TAG, Service
 from sqlmodel import col, select, update
 from world import World
 
@@ -15,17 +15,6 @@ from app.jobs.models import Segment
 
 pytestmark = pytest.mark.anyio
 
-TAG = """
-mutation($id: ID!, $add: [String!], $remove: [String!]) {
-  tagDocument(id: $id, add: $add, remove: $remove) {
-    __typename
-    ... on TagDocumentSuccess { document { id tags } }
-    ... on Problem { code detail }
-    ... on InvalidInput { errors { loc type } }
-    ... on NotFound { id }
-  }
-}
-"""
 DOCUMENTS = "query($tags: [String!]) { documents(filter: { tags: $tags }) { nodes { id } } }"
 SEGMENTS = """
 query($id: ID!, $first: Int, $after: String, $tag: String, $documentId: ID) {

@@ -38,21 +38,6 @@ async def sent(*chunks: bytes, lost: bool = False) -> AsyncIterator[bytes]:
         raise SenderLost
 
 
-async def announced(world: World, size: int, sha256: str | None = None) -> UUID:
-    """Announce an upload."""
-    async with transaction(world.database) as work:
-        document = await commands.announce(
-            work,
-            application_id=world.caller.application_id,
-            filename="a.txt",
-            tags=[],
-            upload_expires_at=now() + timedelta(hours=1),
-            size=size,
-            sha256=sha256,
-        )
-    return document.id
-
-
 async def row(world: World, id: UUID) -> Document:
     """Read a document."""
     async with reading(world.database) as session:
@@ -81,7 +66,7 @@ async def receive(world: World, chunks: AsyncIterator[bytes], filename: str = "a
 
 
 async def test_what_came_before_the_sender_went_away_stays(world: World) -> None:
-    id = await announced(world, 10)
+    id = await world.announce(10)
     with pytest.raises(SenderLost):
         await put(world, id, sent(b"abc", b"de", lost=True))
     assert await world.store.received(id) == 5
@@ -90,7 +75,7 @@ async def test_what_came_before_the_sender_went_away_stays(world: World) -> None
 
 
 async def test_bytes_at_the_wrong_place_change_nothing(world: World) -> None:
-    id = await announced(world, 10)
+    id = await world.announce(10)
     await put(world, id, sent(b"abc"))
     for offset in (0, 2, 4):
         with pytest.raises(UploadRange) as refused:
@@ -100,7 +85,7 @@ async def test_bytes_at_the_wrong_place_change_nothing(world: World) -> None:
 
 
 async def test_more_bytes_than_announced_are_refused_and_the_rest_stays(world: World) -> None:
-    id = await announced(world, MIB + 5)
+    id = await world.announce(MIB + 5)
     with pytest.raises(FileTooLarge) as refused:
         await put(world, id, sent(bytes(MIB), bytes(6)))
     assert refused.value.limit == MIB + 5
@@ -108,7 +93,7 @@ async def test_more_bytes_than_announced_are_refused_and_the_rest_stays(world: W
 
 
 async def test_an_upload_that_is_over_takes_nothing(world: World) -> None:
-    done, canceled = await announced(world, 1), await announced(world, 1)
+    done, canceled = await world.announce(1), await world.announce(1)
     await put(world, done, sent(b"x"))
     async with transaction(world.database) as work:
         await commands.complete(work, done, await world.store.complete(done))
@@ -125,7 +110,7 @@ async def test_an_upload_that_is_over_takes_nothing(world: World) -> None:
 async def test_other_bytes_than_announced_are_refused(
     world: World, size: int, sha256: str | None
 ) -> None:
-    id = await announced(world, size, sha256)
+    id = await world.announce(size, sha256)
     await put(world, id, sent(b"abc"))
     stored = await world.store.complete(id)
     with pytest.raises(UploadMismatch):
@@ -135,7 +120,7 @@ async def test_other_bytes_than_announced_are_refused(
 
 
 async def test_the_time_of_a_document_begins_once_all_of_it_is_here(world: World) -> None:
-    id = await announced(world, 1)
+    id = await world.announce(1)
     begun = now() - timedelta(hours=1)
     async with transaction(world.database) as work:
         statement = update(Document).where(col(Document.id) == id)
@@ -150,7 +135,7 @@ async def test_the_time_of_a_document_begins_once_all_of_it_is_here(world: World
 
 
 async def test_giving_up_is_for_unfinished_uploads_only(world: World) -> None:
-    id = await announced(world, 1)
+    id = await world.announce(1)
     await put(world, id, sent(b"x"))
     async with transaction(world.database) as work:
         await commands.complete(work, id, await world.store.complete(id))
@@ -194,7 +179,7 @@ async def test_a_full_disk_takes_no_file(world: World) -> None:
 
 
 async def test_only_uploads_whose_time_is_over_are_expired(world: World) -> None:
-    late, timely, done = [await announced(world, 1) for _ in range(3)]
+    late, timely, done = [await world.announce(1) for _ in range(3)]
     await put(world, done, sent(b"x"))
     async with transaction(world.database) as work:
         await commands.complete(work, done, await world.store.complete(done))
@@ -207,7 +192,7 @@ async def test_only_uploads_whose_time_is_over_are_expired(world: World) -> None
 
 
 async def test_an_upload_is_noted_once_and_never_after_it_was_given_up(world: World) -> None:
-    id, late = await announced(world, 1), await announced(world, 1)
+    id, late = await world.announce(1), await world.announce(1)
     for each in (id, late):
         await put(world, each, sent(b"x"))
     stored = await world.store.complete(id)
@@ -222,7 +207,7 @@ async def test_an_upload_is_noted_once_and_never_after_it_was_given_up(world: Wo
 
 
 async def test_bytes_in_their_place_are_not_replaced(world: World) -> None:
-    id = await announced(world, 4)
+    id = await world.announce(4)
     await put(world, id, sent(b"good"))
     first = await world.store.complete(id)
     await put(world, id, sent(b"evil"))

@@ -3,7 +3,6 @@
 import asyncio
 import random
 from collections.abc import AsyncIterator, Callable, Coroutine
-from datetime import timedelta
 from functools import partial
 from typing import Any
 from uuid import UUID
@@ -13,10 +12,8 @@ from service import DELETE_DOCUMENT, DOCUMENT, RETRY, Service, reach, serve
 from sqlmodel import col, select, update
 from world import World
 
-from app.clock import now
 from app.db.work import carried_out, reading, transaction
 from app.documents import uploads
-from app.documents.commands import announce
 from app.documents.models import Document, DocumentStatus
 from app.documents.store import store_for
 from app.errors import DocumentInUse, NotFound, NothingToRetry, UploadBusy
@@ -256,7 +253,7 @@ async def test_who_comes_second_waits_for_the_first(world: World, first: str) ->
 
 
 async def test_a_file_that_a_request_brings_just_now_is_not_deleted(world: World) -> None:
-    coming = await announced(world, size=None)
+    coming = await world.announce(None)
     with pytest.raises(UploadBusy):
         await delete(world, coming)
     canceled = await world.document(DocumentStatus.CANCELED)
@@ -315,7 +312,7 @@ async def test_what_came_of_a_deleted_upload_before_its_sender_went_away_goes(
     world: World, settings: Settings, store_url: str
 ) -> None:
     store = store_for(settings.model_copy(update={"store_url": store_url}))
-    id = await announced(world, size=10)
+    id = await world.announce(10)
 
     async def sent() -> AsyncIterator[bytes]:
         async with transaction(world.database) as work:
@@ -326,20 +323,6 @@ async def test_what_came_of_a_deleted_upload_before_its_sender_went_away_goes(
     with pytest.raises(ConnectionError):
         await uploads.put(world.database, store, document_id=id, chunks=sent(), offset=0)
     assert await asyncio.to_thread(lambda: list(store.keys())) == []
-
-
-async def announced(world: World, *, size: int | None) -> UUID:
-    """Announce a document; size: None for one that comes with a request."""
-    async with transaction(world.database) as work:
-        document = await announce(
-            work,
-            application_id=world.caller.application_id,
-            filename="a.txt",
-            tags=[],
-            upload_expires_at=now() + timedelta(hours=1),
-            size=size,
-        )
-    return document.id
 
 
 async def needed_by(world: World, id: UUID) -> UUID | None:

@@ -22,6 +22,7 @@ from porting import (
 from service import (
     ADD_DATA,
     CANCEL,
+    CREATE_CONDITIONAL,
     CREATE_JOB,
     DELETE,
     START,
@@ -147,8 +148,6 @@ async def cancel_fails_what_waits(service: Service) -> None:
 async def run_on_a_condition(service: Service) -> None:
     document = await service.upload("page One")
     first = await service.create_on(document)
-    create = """mutation($input: CreateConditionalJobInput!) { createConditionalJob(input: $input) {
-      ... on CreateJobSuccess { job { id } } ... on Problem { code detail } } }"""
     rules = [
         {
             "name": name,
@@ -157,7 +156,7 @@ async def run_on_a_condition(service: Service) -> None:
         }
         for name, condition in (("some", [{"$gte": 1}, {"$lt": 10}]), ("none", 0))
     ]
-    answer = await service.ask(create, input={"executeAfterId": first, "rules": rules})
+    answer = await service.ask(CREATE_CONDITIONAL, input={"executeAfterId": first, "rules": rules})
     await service.work()
     query = "query($id: ID!) { job(id: $id) { status outcome resultJson } }"
     job = await service.ask(query, id=answer["job"]["id"])

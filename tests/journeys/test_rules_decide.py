@@ -4,18 +4,10 @@ from typing import Any
 
 import pymupdf
 import pytest
-from service import CREATE_JOB, Service
+from service import CREATE_CONDITIONAL, CREATE_JOB, Service
 
 pytestmark = pytest.mark.anyio
 
-CREATE = """
-mutation($input: CreateConditionalJobInput!) {
-  createConditionalJob(input: $input) {
-    ... on CreateJobSuccess { job { id } }
-    ... on Problem { code detail }
-  }
-}
-"""
 READ = """
 query($id: ID!) {
   job(id: $id) {
@@ -79,7 +71,9 @@ async def test_what_a_document_is_decides_what_becomes_of_it(service: Service) -
             "jobs": [{"task": pictures, "documentIds": [document]}],
         },
     ]
-    answer = await service.ask(CREATE, input={"executeAfterId": sorted_, "rules": rules})
+    answer = await service.ask(
+        CREATE_CONDITIONAL, input={"executeAfterId": sorted_, "rules": rules}
+    )
     id = answer["job"]["id"]
     await service.work()
     found = await service.ask(READ, id=id)

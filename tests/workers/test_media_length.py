@@ -4,7 +4,7 @@ import asyncio
 from uuid import UUID
 
 import pytest
-from service import DOCUMENT, Service
+from service import ADD_DATA, DOCUMENT, Service
 
 from app.db.work import reading
 from app.documents.models import Document
@@ -14,11 +14,6 @@ from workers.examination import examine_next
 
 pytestmark = pytest.mark.anyio
 
-ADD = """
-mutation($id: ID!, $data: [DataInput!]!) {
-  addJobData(jobId: $id, data: $data) { __typename ... on AddJobDataSuccess { job { id } } }
-}
-"""
 LENGTHS = """
 query($id: ID!) {
   job(id: $id) {
@@ -54,7 +49,7 @@ async def test_a_file_has_its_length_soon_after_it_came(paced: Service) -> None:
 async def test_the_data_of_a_draft_has_its_length_before_the_start(paced: Service) -> None:
     id = await paced.create("pages 5", start=False)
     await paced.send_files(
-        ADD,
+        ADD_DATA,
         {"id": id, "data": [{"source": {"file": None}}]},
         {"variables.data.0.source.file": ("b.txt", b"pages 6")},
     )
