@@ -7,10 +7,10 @@ from uuid import UUID
 
 import strawberry
 
-from app.api.inputs import UNREADABLE
 from app.api.pages import NOBODY, id_or_none
 from app.api.tasks import Given
 from app.api.vocabulary import JobOrderField, JobOutcome, JobStatus, JobType, SortDirection
+from app.characters import UNREADABLE
 from app.documents.commands import MAX_TAGS
 from app.documents.filters import DocumentFilter as OfDocuments
 from app.errors import FieldError, InvalidInput

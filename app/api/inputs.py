@@ -1,6 +1,5 @@
 """What may be asked for, in the schema. Left out and null both mean the default."""
 
-import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import fields, is_dataclass, replace
@@ -14,6 +13,7 @@ from strawberry.scalars import JSON
 
 from app.api.tasks import Given, TaskInput
 from app.api.vocabulary import JobPriority
+from app.characters import UNREADABLE
 from app.errors import FieldError
 from app.errors import InvalidInput as BadInput
 
@@ -22,9 +22,6 @@ if TYPE_CHECKING:
     FileUpload = UploadFile
 else:
     FileUpload = Upload
-
-UNREADABLE = re.compile(r"[\x00-\x1f\ud800-\udfff]")
-"""Control characters and halves of characters: databases refuse some, people read none."""
 
 NAME = (
     "A name for people, of up to 255 characters; made from type and number when left out. Two jobs "

@@ -9,10 +9,10 @@ import strawberry
 
 from app.api.context import Context, Info
 from app.api.documents import Document, document_of
-from app.api.inputs import UNREADABLE
 from app.api.pages import NOBODY, Connection, InnerList, Node, connection, id_or_none
 from app.api.rules import ConditionalResult
 from app.api.vocabulary import JobType, SegmentStatus
+from app.characters import UNREADABLE
 from app.db.pages import PageRequest, cursor_of, page_request
 from app.errors import NotFound
 from app.jobs import models, production, queries

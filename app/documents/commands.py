@@ -11,6 +11,7 @@ from sqlmodel import col, select, update
 from sqlmodel import delete as delete_rows
 
 from app.accounts.caller import Caller
+from app.characters import UNREADABLE
 from app.clock import now
 from app.db.work import ReadSession, Work
 from app.documents.media import extension, has_length, media_type
@@ -176,7 +177,7 @@ def clean_filename(filename: str, *, loc: str = "filename") -> str:
     Raises:
         InvalidInput: nothing is left of it.
     """
-    name = re.sub(r"[\x00-\x1f\x7f\ud800-\udfff]", "", filename.replace("\\", "/")).strip()
+    name = UNREADABLE.sub("", filename.replace("\\", "/")).replace("\x7f", "").strip()
     name = name.rpartition("/")[2].strip()
     if not name or name in {".", ".."}:
         raise InvalidInput(FieldError((loc,), "A file needs a name.", "missing"))
@@ -196,9 +197,7 @@ def clean_tags(tags: Sequence[str], *, loc: str = "tags") -> list[str]:
     trimmed = list(dict.fromkeys(tag.strip() for tag in tags))
     if len(trimmed) > MAX_TAGS:
         raise InvalidInput(FieldError((loc,), f"At most {MAX_TAGS} tags.", "too_long"))
-    # Control characters and halves of characters, as no filter takes them either.
-    unreadable = re.compile(r"[\x00-\x1f\ud800-\udfff]")
-    if any(not tag or len(tag) > MAX_TAG_CHARS or unreadable.search(tag) for tag in trimmed):
+    if any(not tag or len(tag) > MAX_TAG_CHARS or UNREADABLE.search(tag) for tag in trimmed):
         message = f"A tag has 1 to {MAX_TAG_CHARS} characters, and no control characters."
         raise InvalidInput(FieldError((loc,), message, "string_length"))
     return trimmed

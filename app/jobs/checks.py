@@ -1,9 +1,9 @@
 """Whether what a job is asked for can be done: values, what has no use, what is not there."""
 
-import re
 from collections.abc import Iterator
 from typing import Any, assert_never
 
+from app.characters import UNSTORABLE
 from app.errors import FieldError, InvalidInput, UnsupportedFeature
 from app.jobs import extras
 from app.jobs.options import (
@@ -24,8 +24,6 @@ MAX_DOC_TYPE_CHARS = 255
 MAX_CATEGORIES = 100
 MAX_CATEGORY_CHARS, MAX_DESCRIPTION_CHARS = 100, 1000
 MIN_DPI, MAX_DPI = 36, 600
-
-_UNSTORABLE = re.compile(r"[\x00\ud800-\udfff]")  # NUL, and halves of characters
 
 _O = TransformOutput
 _TEXTS = frozenset({_O.TEXT, _O.TEXT_TREE, _O.MARKDOWN, _O.HTML})
@@ -80,7 +78,7 @@ def _segment(options: SegmentOptions) -> Iterator[FieldError]:
     if not 0 <= options.max_tags <= MAX_TAGS_A_SEGMENT:
         message = f"maxTags must be 0 to {MAX_TAGS_A_SEGMENT}."
         yield FieldError((*loc, "maxTags"), message, "out_of_range")
-    if len(options.doc_type) > MAX_DOC_TYPE_CHARS or _UNSTORABLE.search(options.doc_type):
+    if len(options.doc_type) > MAX_DOC_TYPE_CHARS or UNSTORABLE.search(options.doc_type):
         message = f"docType has at most {MAX_DOC_TYPE_CHARS} characters, NUL not among them."
         yield FieldError((*loc, "docType"), message, "string_length")
 
@@ -128,7 +126,7 @@ def _fits(category: Category) -> bool:
     return (
         len(category.name) <= MAX_CATEGORY_CHARS
         and len(about) <= MAX_DESCRIPTION_CHARS
-        and not _UNSTORABLE.search(category.name + about)
+        and not UNSTORABLE.search(category.name + about)
     )
 
 

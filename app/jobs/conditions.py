@@ -1,11 +1,11 @@
 """What a rule demands of a result: read once, when the rule is made, and refused there if wrong."""
 
 import math
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from app.characters import UNSTORABLE
 from app.errors import FieldError, InvalidInput
 
 OPERATORS = frozenset({"$eq", "$ne", "$gt", "$gte", "$lt", "$lte", "$in", "$nin"})
@@ -18,7 +18,6 @@ MAX_CHARS = 20_000
 MAX_DIGITS = 400
 """Digits of a whole number: more than any number of another kind can have."""
 _TOO_LONG = 10**MAX_DIGITS
-_UNSTORABLE = re.compile(r"[\x00\ud800-\udfff]")  # NUL, and halves of characters
 _SHOWN_CHARS = 60
 
 Loc = tuple[str, ...]
@@ -148,7 +147,7 @@ def _check_size(conditions: Any, loc: Loc) -> None:  # noqa: ANN401 - any JSON v
 
 def _checked(text: str, loc: Loc) -> int:
     """Return the length of a text that can be kept."""
-    if len(text) <= MAX_CHARS and _UNSTORABLE.search(text):
+    if len(text) <= MAX_CHARS and UNSTORABLE.search(text):
         message = "A text holds NUL or half a character."
         raise InvalidInput(FieldError(loc, message, "unreadable"))
     return len(text)

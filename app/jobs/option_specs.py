@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from app.characters import UNSTORABLE
 from app.errors import FieldError, InvalidInput
 from app.jobs.given import META, PASSWORD, GivenOption
 from app.jobs.types import OptionType
@@ -15,7 +16,6 @@ MAX_PASSWORDS = 64
 MAX_PASSWORD_CHARS = 1000
 MAX_TEXT_CHARS = 10_000
 _META_NAME = re.compile(r"META\.[A-Z][A-Z0-9_]{0,63}")
-_UNSTORABLE = re.compile(r"[\x00\ud800-\udfff]")  # NUL, and halves of characters
 
 Loc = tuple[str, ...]
 
@@ -147,7 +147,7 @@ def _string(spec: OptionSpec, value: Any) -> Any:  # noqa: ANN401 - any JSON
     if not isinstance(value, str):
         raise _WrongValue("takes a string")
     most = MAX_PASSWORD_CHARS if spec.secret else MAX_TEXT_CHARS
-    if len(value) > most or _UNSTORABLE.search(value):
+    if len(value) > most or UNSTORABLE.search(value):
         raise _WrongValue(f"has at most {most:,} characters, NUL not among them")
     if spec.listed:
         return tuple(_word(spec, part.strip()) for part in value.split(",") if part.strip())
