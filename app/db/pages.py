@@ -104,15 +104,13 @@ async def pages_of(
     parent: Any,  # noqa: ANN401 - a column
     order: Sequence[Any],
     request: PageRequest,
-    narrowed: Any = None,  # noqa: ANN401 - a select
+    rows: Any,  # noqa: ANN401 - a select
 ) -> dict[UUID, Page[Model]]:
     """Return a page of the list of each parent, all by one statement.
 
     parent: the column that holds the id of the parent, of `model` or of what it is joined to.
-    order: columns of `model` that put a list in its order. narrowed: a select of `model` with
-    conditions and joins; without it, every row of `model`.
+    order: columns of `model` that put a list in its order. rows: a select of `model`, of all lists.
     """
-    rows: Any = select(model) if narrowed is None else narrowed
     limit = request.size + 1
     if len(parents) == 1:  # the usual case, and LIMIT reads no row in vain
         rows = rows.where(col(parent) == parents[0]).order_by(*order).limit(limit)

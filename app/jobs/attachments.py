@@ -176,7 +176,7 @@ async def of_jobs(
         parent=col(Attachment.job_id),
         order=[col(Attachment.id)],
         request=request,
-        narrowed=statement,
+        rows=statement,
     )
 
 

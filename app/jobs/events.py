@@ -183,7 +183,7 @@ async def after(
         parent=col(JobEvent.job_id),
         order=[col(JobEvent.seq)],
         request=pages.PageRequest(limit),
-        narrowed=statement,
+        rows=statement,
     )
 
 

@@ -107,7 +107,7 @@ async def produced_by(
         parent=col(Document.produced_by_id),
         order=[col(Document.id)],
         request=request,
-        narrowed=statement,
+        rows=statement,
     )
 
 

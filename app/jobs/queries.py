@@ -8,6 +8,7 @@ from uuid import UUID
 import sqlalchemy
 from sqlalchemy import ColumnElement, case, tuple_
 from sqlmodel import col, func, select
+from sqlmodel.sql.expression import SelectOfScalar
 
 from app.accounts.caller import Caller
 from app.clock import now
@@ -98,7 +99,7 @@ async def using(
         parent=col(JobDocument.document_id),
         order=[job_id.desc()],
         request=request,
-        narrowed=statement,
+        rows=statement,
     )
 
 
@@ -139,17 +140,7 @@ async def documents_of(
     statement = select(JobDocument)
     if statuses is not None:
         statement = statement.where(col(JobDocument.status).in_(statuses))
-    if request.after is not None:
-        statement = statement.where(col(JobDocument.position) > _numbers(request.after, 1)[0])
-    return await pages_of(
-        session,
-        JobDocument,
-        job_ids,
-        parent=col(JobDocument.job_id),
-        order=[col(JobDocument.position)],
-        request=request,
-        narrowed=statement,
-    )
+    return await _documents_of(session, job_ids, rows=statement, request=request)
 
 
 async def predictions_of(
@@ -161,17 +152,7 @@ async def predictions_of(
         InvalidCursor: `after` was not given out by this list.
     """
     statement = select(JobDocument).where(_PREDICTED)
-    if request.after is not None:
-        statement = statement.where(col(JobDocument.position) > _numbers(request.after, 1)[0])
-    return await pages_of(
-        session,
-        JobDocument,
-        job_ids,
-        parent=col(JobDocument.job_id),
-        order=[col(JobDocument.position)],
-        request=request,
-        narrowed=statement,
-    )
+    return await _documents_of(session, job_ids, rows=statement, request=request)
 
 
 async def count_predictions(session: ReadSession, job_ids: Sequence[UUID]) -> dict[UUID, int]:
@@ -221,7 +202,7 @@ async def segments_of(
         parent=col(Segment.job_id),
         order=order,
         request=request,
-        narrowed=statement,
+        rows=statement,
     )
 
 
@@ -350,6 +331,27 @@ async def live_workers(session: ReadSession, *, since: datetime) -> Sequence[Wor
     """Return the workers that were seen since then, oldest first."""
     statement = select(Worker).where(col(Worker.last_seen_at) >= since)
     return (await session.exec(statement.order_by(col(Worker.id)))).all()
+
+
+async def _documents_of(
+    session: ReadSession,
+    job_ids: Sequence[UUID],
+    *,
+    rows: SelectOfScalar[JobDocument],
+    request: PageRequest,
+) -> dict[UUID, Page[JobDocument]]:
+    position = col(JobDocument.position)
+    if request.after is not None:
+        rows = rows.where(position > _numbers(request.after, 1)[0])
+    return await pages_of(
+        session,
+        JobDocument,
+        job_ids,
+        parent=col(JobDocument.job_id),
+        order=[position],
+        request=request,
+        rows=rows,
+    )
 
 
 def _numbers(value: str, count: int) -> list[int]:

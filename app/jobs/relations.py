@@ -37,7 +37,7 @@ async def related(
         parent=_column(relation),
         order=[col(Job.number)],
         request=request,
-        narrowed=statement,
+        rows=statement,
     )
 
 
