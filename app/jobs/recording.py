@@ -27,7 +27,7 @@ from app.jobs.result_json import result_json
 from app.jobs.results import Page, severity_of
 from app.jobs.runs import Run, RunDocument, RunLost
 from app.jobs.states import FINISHED, OPEN, JobStatus
-from app.jobs.types import EventKind, JobOutcome, JobType, Severity
+from app.jobs.types import EventKind, JobOutcome, JobType, SegmentStatus, Severity
 
 LONGEST_DELAY = timedelta(minutes=5)
 """The longest wait before a job is taken up again."""
@@ -261,7 +261,7 @@ async def _store_segments(
                 ],
                 "tags": [],
                 "tag_scores": [],
-                "status": "COMPLETED",
+                "status": SegmentStatus.COMPLETED,
                 "created_at": now(),
             }
         )

@@ -25,7 +25,7 @@ from app.jobs.types import AttachmentType, JobType
 
 VERSION = 1
 MEDIA_TYPE = "application/json"
-SEGMENTS_AT_ONCE = 100
+ROWS_AT_ONCE = 100
 MAX_STEM_CHARS = 240
 
 Json = dict[str, Any]
@@ -111,50 +111,32 @@ async def _rows(database: Database, job_id: UUID, document_id: UUID) -> Rows:
     return Rows(*found)
 
 
-async def _segments(
-    database: Database, job_id: UUID, position: int
-) -> AsyncIterator[list[Segment]]:
-    last = 0
-    while True:
-        statement = (
-            select(Segment)
-            .where(
-                Segment.job_id == job_id,
-                Segment.position == position,
-                col(Segment.ordinal) > last,
-            )
-            .order_by(col(Segment.ordinal))
-            .limit(SEGMENTS_AT_ONCE)
-        )
-        part = await unbroken(_all(database, statement))
-        if not part:
-            return
-        yield part
-        if len(part) < SEGMENTS_AT_ONCE:
-            return
-        last = part[-1].ordinal
+def _segments(database: Database, job_id: UUID, position: int) -> AsyncIterator[list[Segment]]:
+    statement = select(Segment).where(Segment.job_id == job_id, Segment.position == position)
+    return _parts(database, statement, by=col(Segment.ordinal))
 
 
-async def _documents(database: Database, rows: Rows) -> AsyncIterator[list[Document]]:
-    last = UUID(int=0)
-    while True:
-        statement = (
-            select(Document)
-            .where(
-                Document.produced_by_id == rows.job.id,
-                Document.original_id == rows.document.id,
-                col(Document.id) > last,
-            )
-            .order_by(col(Document.id))
-            .limit(SEGMENTS_AT_ONCE)
-        )
-        part = await unbroken(_all(database, statement))
-        if not part:
-            return
+def _documents(database: Database, rows: Rows) -> AsyncIterator[list[Document]]:
+    statement = select(Document).where(
+        Document.produced_by_id == rows.job.id, Document.original_id == rows.document.id
+    )
+    return _parts(database, statement, by=col(Document.id))
+
+
+async def _parts(
+    database: Database,
+    statement: SelectOfScalar[Row],
+    *,
+    by: Any,  # noqa: ANN401 - a column
+) -> AsyncIterator[list[Row]]:
+    """Read rows in the order of a column that is unique among them, ROWS_AT_ONCE each time."""
+    part = await unbroken(_all(database, statement.order_by(by).limit(ROWS_AT_ONCE)))
+    while part:
         yield part
-        if len(part) < SEGMENTS_AT_ONCE:
+        if len(part) < ROWS_AT_ONCE:
             return
-        last = part[-1].id
+        after = statement.where(by > getattr(part[-1], by.key))
+        part = await unbroken(_all(database, after.order_by(by).limit(ROWS_AT_ONCE)))
 
 
 async def _all(database: Database, statement: SelectOfScalar[Row]) -> list[Row]:

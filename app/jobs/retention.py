@@ -37,15 +37,13 @@ async def keep(work: Work, jobs: Sequence[Job]) -> None:
         used = select(col(JobDocument.document_id)).where(col(JobDocument.job_id).in_(ids))
         named = select(col(RuleDocument.document_id)).where(col(RuleDocument.job_id).in_(ids))
         made = select(col(Document.id)).where(col(Document.produced_by_id).in_(ids))
-        # What a job made has no time of its own before.
-        unset = col(Document.expires_at).is_(None) & col(Document.produced_by_id).in_(ids)
         # Those that somebody holds are left: whoever makes a new job on a document holds it, and
         # may wait for this job in turn. That is safe, since what a job uses is never removed.
         sooner = (
             select(Document.id)
             .where(
                 col(Document.id).in_(union(used, named, made)),
-                (col(Document.expires_at) < expires_at) | unset,
+                col(Document.expires_at) < expires_at,
             )
             .with_for_update(skip_locked=True)
         )

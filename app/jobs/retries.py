@@ -32,11 +32,10 @@ from app.jobs.queue import Doorbell
 from app.jobs.recording import percent
 from app.jobs.runs import Run, RunDocument
 from app.jobs.states import OPEN, JobStatus
-from app.jobs.types import EventKind, JobOutcome, JobType
+from app.jobs.supply import produces_documents
+from app.jobs.types import EventKind, JobOutcome
 
 BLOCK = 1000
-TAKEN_OVER = frozenset({JobType.SEGMENT, JobType.PREDICT})
-"""Others are done again as a whole: the documents that they made belong to the job before."""
 
 COPIED = (
     "application_id",
@@ -211,8 +210,8 @@ async def _prerequisite(work: Work, job: Job, rows: Sequence[JobDocument]) -> Jo
 
 def _taken(job: Job, rows: Sequence[JobDocument]) -> set[UUID]:
     """Return the documents that are taken over: those that were done."""
-    if job.type not in TAKEN_OVER:
-        return set()
+    if produces_documents(job.type):
+        return set()  # it is done again as a whole: what was made belongs to the job before
     done = [row for row in rows if row.status is JobStatus.COMPLETED]
     if len(done) == len(rows):  # it only had something to tell: that is what is done again
         done = [row for row in done if not row.issues]

@@ -16,7 +16,7 @@ from app.jobs.page_slices import PageSlice
 from app.jobs.states import JobStatus
 from app.jobs.types import JobType
 
-PRODUCES_NOTHING = frozenset({"SEGMENT", "PREDICT"})
+PRODUCES_NOTHING = frozenset({JobType.SEGMENT, JobType.PREDICT})
 """Types whose result is no document."""
 
 

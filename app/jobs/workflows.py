@@ -129,11 +129,8 @@ def resolve(
     workflow: str | None,
     profile: str | None,
     given: Sequence[GivenOption],
-    loc: Loc = (),
 ) -> Resolved:
     """Return the checked task that a request for a job comes to.
-
-    loc: where the request stands in the input.
 
     Raises:
         InvalidInput: a task beside a workflow or profile, an unknown name, a bad option or value.
@@ -143,15 +140,15 @@ def resolve(
         for name, value in (("workflow", workflow), ("profile", profile)):
             if value is not None:
                 message = f"A task and a {name} exclude each other; leave one out."
-                raise InvalidInput(FieldError((*loc, name), message, "unexpected"))
-        check_options(given, (*COMMON, CUSTOM_META), loc=(*loc, "options"), of="A task")
+                raise InvalidInput(FieldError((name,), message, "unexpected"))
+        check_options(given, (*COMMON, CUSTOM_META), loc=("options",), of="A task")
         checks.check(task)
         return Resolved(task)
-    chosen, variant = _named(workflow, profile, loc)
+    chosen, variant = _named(workflow, profile)
     if (extra := chosen.missing) is not None:
         message = f"{chosen.name} is not available here: it needs an extra, {extra.how}."
-        raise UnsupportedFeature(FieldError((*loc, "workflow"), message, "unsupported"))
-    return Resolved(_task(chosen, variant, given, (*loc, "options")), chosen.name, variant.name)
+        raise UnsupportedFeature(FieldError(("workflow",), message, "unsupported"))
+    return Resolved(_task(chosen, variant, given, ("options",)), chosen.name, variant.name)
 
 
 def resolved_of(job: Job) -> Resolved:
@@ -188,16 +185,16 @@ def _of_document(resolved: Resolved, given: Sequence[GivenOption], loc: Loc) -> 
     if resolved.workflow is None:
         check_options(given, (*COMMON, CUSTOM_META), loc=loc, of="A task")
         return resolved.task
-    chosen, variant = _named(resolved.workflow, resolved.profile, ())
+    chosen, variant = _named(resolved.workflow, resolved.profile)
     return _task(chosen, variant, given, loc, base=resolved.task)
 
 
-def _named(workflow: str | None, profile: str | None, loc: Loc) -> tuple[Workflow, Profile]:
+def _named(workflow: str | None, profile: str | None) -> tuple[Workflow, Profile]:
     chosen = default_workflow() if workflow is None else by_name(workflow)
     if chosen is None:
         names = ", ".join(each.name for each in WORKFLOWS)
         message = f"There is no such workflow; there are: {names}."
-        raise InvalidInput(FieldError((*loc, "workflow"), message, "unknown"))
+        raise InvalidInput(FieldError(("workflow",), message, "unknown"))
     if profile is None:
         return chosen, chosen.profiles[0]
     for each in chosen.profiles:
@@ -205,7 +202,7 @@ def _named(workflow: str | None, profile: str | None, loc: Loc) -> tuple[Workflo
             return chosen, each
     names = ", ".join(each.name for each in chosen.profiles)
     message = f"The workflow {chosen.name} has no such profile; it has: {names}."
-    raise InvalidInput(FieldError((*loc, "profile"), message, "unknown"))
+    raise InvalidInput(FieldError(("profile",), message, "unknown"))
 
 
 def _task(

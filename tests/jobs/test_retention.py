@@ -53,7 +53,7 @@ async def test_what_a_job_made_is_kept_as_long_as_the_job(world: World) -> None:
     id = await world.create()
     async with transaction(world.database) as work:
         statement = update(Document).where(col(Document.id) == made)
-        await work.session.exec(statement.values(produced_by_id=id))
+        await work.session.exec(statement.values(produced_by_id=id, expires_at=now() + HOUR))
         await commands.cancel(work, world.bell, caller=world.caller, job_id=id)
     assert await read(world, made) == (await world.row(id)).expires_at
     assert await read(world, other) is None
