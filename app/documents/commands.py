@@ -13,6 +13,7 @@ from sqlmodel import delete as delete_rows
 from app.accounts.caller import Caller
 from app.characters import UNREADABLE
 from app.clock import now
+from app.db.batches import batches
 from app.db.work import ReadSession, Work
 from app.documents.media import extension, has_length, media_type
 from app.documents.models import Document, DocumentStatus, FileRemoval
@@ -26,8 +27,6 @@ from app.errors import (
     UploadMismatch,
 )
 
-AT_ONCE = 1000
-"""Rows that one statement names at most; PostgreSQL takes no more than 32,767 values."""
 MAX_TAGS = 100
 MAX_TAG_CHARS = 100
 MAX_FILENAME_CHARS = 255
@@ -144,19 +143,17 @@ async def tag(
 async def delete(work: Work, ids: Sequence[UUID], *, store: Store) -> None:
     """Delete documents and their bytes, however many. No job may use them any more."""
     await remove_files(work, ids, store=store)
-    for place in range(0, len(ids), AT_ONCE):
-        block = delete_rows(Document).where(col(Document.id).in_(ids[place : place + AT_ONCE]))
-        await work.session.exec(block)
+    for batch in batches(ids):
+        await work.session.exec(delete_rows(Document).where(col(Document.id).in_(batch)))
 
 
 async def remove_files(work: Work, keys: Sequence[UUID], *, store: Store) -> None:
     """Have bytes removed once this transaction is committed, even where the process dies before."""
     due_at = now()
-    for place in range(0, len(keys), AT_ONCE):
-        block = keys[place : place + AT_ONCE]
-        expected = update(FileRemoval).where(col(FileRemoval.key).in_(block)).values(due_at=due_at)
+    for batch in batches(keys):
+        expected = update(FileRemoval).where(col(FileRemoval.key).in_(batch)).values(due_at=due_at)
         there = set((await work.session.exec(expected.returning(col(FileRemoval.key)))).scalars())
-        rows = [{"key": key, "due_at": due_at} for key in block if key not in there]
+        rows = [{"key": key, "due_at": due_at} for key in batch if key not in there]
         if rows:
             await work.session.exec(insert(FileRemoval), params=rows)
     for key in keys:

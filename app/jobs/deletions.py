@@ -18,6 +18,7 @@ from sqlmodel import col, select
 from sqlmodel import delete as delete_rows
 
 from app.accounts.caller import Caller
+from app.db.batches import batches
 from app.db.work import Work
 from app.documents import commands as documents
 from app.documents.models import Document, DocumentStatus
@@ -95,8 +96,8 @@ async def delete_document(work: Work, *, caller: Caller, document_id: UUID, stor
     for rows in (Segment, RuleDocument):
         await work.session.exec(delete_rows(rows).where(col(rows.document_id) == document_id))
     await documents.delete(work, [document_id], store=store)
-    for place in range(0, len(job_ids), events.AT_ONCE):
-        await log.measure_again(work, job_ids[place : place + events.AT_ONCE])
+    for batch in batches(job_ids):
+        await log.measure_again(work, batch)
 
 
 async def _remove(

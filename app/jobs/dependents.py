@@ -16,6 +16,7 @@ from sqlmodel import col, exists, select
 
 from app.accounts.caller import Caller
 from app.clock import now
+from app.db.batches import batches
 from app.db.work import ReadSession, Work
 from app.errors import FieldError, InvalidInput, NotFound
 from app.failures import ErrorCode
@@ -181,9 +182,8 @@ async def _fail_all(work: Work, bell: Doorbell, roots: Mapping[UUID, tuple[Job, 
     while grown := [id for id in await _needing(work, list(roots)) if id not in seen]:
         seen |= set(grown)
         # Once they are locked nothing new can come after them; what did before is found next time.
-        for place in range(0, len(grown), events.AT_ONCE):
-            ids = grown[place : place + events.AT_ONCE]
-            rows = await _locked(work, select(Job).where(col(Job.id).in_(ids)))
+        for batch in batches(grown):
+            rows = await _locked(work, select(Job).where(col(Job.id).in_(batch)))
             found |= {job.id: job for job in rows}
     return await _fail(work, bell, _reasons(roots, list(found.values())))
 
@@ -274,9 +274,9 @@ async def _fail(work: Work, bell: Doorbell, reasons: Mapping[UUID, str]) -> list
 async def _without_documents(work: Work, ids: Sequence[UUID]) -> set[UUID]:
     """Return which of these jobs are to get their documents from another one."""
     found: set[UUID] = set()
-    for place in range(0, len(ids), events.AT_ONCE):
+    for batch in batches(ids):
         statement = select(Job.id).where(
-            col(Job.id).in_(ids[place : place + events.AT_ONCE]),
+            col(Job.id).in_(batch),
             col(Job.type) != JobType.CONDITIONAL,
             ~_has_documents(),
         )

@@ -18,6 +18,7 @@ from sqlmodel import SQLModel, case, col, delete, func, select, update
 from app import logs
 from app.clock import now
 from app.db import pages
+from app.db.batches import batches
 from app.db.work import ReadSession, Work
 from app.documents.models import Document
 from app.errors import InvalidCursor
@@ -31,8 +32,6 @@ logger = logging.getLogger(__name__)
 
 CURSOR_KEYS = 5
 """Job, number in the job; transaction, id and time, which the feed over all jobs reads."""
-AT_ONCE = 500
-"""Jobs that one statement changes: each is a parameter of it."""
 FORGOTTEN = "What was said here went with the document that it was about."
 NAMELESS = "a deleted document"
 
@@ -110,8 +109,8 @@ async def move_together(
     for job in moved:
         work.after_commit(partial(_log, job.id, to))
     if to in FINISHED:
-        for place in range(0, len(moved), AT_ONCE):
-            await _close(work, moved[place : place + AT_ONCE])
+        for batch in batches(moved):
+            await _close(work, batch)
     return moved
 
 
@@ -290,11 +289,10 @@ async def _write_together(
     values: dict[str, Any],
 ) -> list[Job]:
     written: list[Job] = []
-    ids = list(notes)
-    for place in range(0, len(ids), AT_ONCE):
+    for batch in batches(list(notes)):
         statement = (
             update(Job)
-            .where(col(Job.id).in_(ids[place : place + AT_ONCE]), *conditions)
+            .where(col(Job.id).in_(batch), *conditions)
             .values(**values, event_seq=Job.event_seq + 1, updated_at=now())
             .returning(Job)
             .execution_options(synchronize_session=False, populate_existing=True)

@@ -11,6 +11,7 @@ from sqlalchemy.engine import Engine
 from sqlmodel import select
 from world import World
 
+from app.db.batches import AT_ONCE
 from app.db.work import transaction
 from app.documents.models import Document, DocumentStatus
 from app.errors import InvalidInput, NotFound
@@ -356,7 +357,7 @@ async def test_however_many_jobs_fail_together_a_statement_names_a_bounded_numbe
 ) -> None:
     """PostgreSQL takes 32,767 values at most."""
     first = await world.create()
-    rows = jobs_that_wait(world, 2 * events.AT_ONCE)
+    rows = jobs_that_wait(world, 2 * AT_ONCE)
     for row in rows:
         row.execute_after_id = first
     async with transaction(world.database) as work:
@@ -373,7 +374,7 @@ async def test_however_many_jobs_fail_together_a_statement_names_a_bounded_numbe
     finally:
         event.remove(Engine, "before_cursor_execute", note)
     assert (await world.row(rows[-1].id)).status is S.FAILED
-    assert max(counts) < 5 * events.AT_ONCE
+    assert max(counts) < 5 * AT_ONCE
 
 
 def jobs_that_wait(world: World, count: int) -> list[Job]:
