@@ -56,11 +56,9 @@ def predict(
         ProcessingFailed: PASSWORD, CORRUPT, UNSUPPORTED_FORMAT, TOO_LARGE for an archive, or
             UNSUPPORTED_FEATURE for a document without text.
     """
-    done = checkpoint or {"version": _CHECKPOINT_VERSION, "page": 0, "told": False, "pages": []}
-    if done["version"] != _CHECKPOINT_VERSION:
-        raise ProcessingFailed(
-            ErrorCode.GENERIC, "Another version of the service began this; run the job again."
-        )
+    done = reading.begun(
+        checkpoint, {"version": _CHECKPOINT_VERSION, "page": 0, "told": False, "pages": []}
+    )
     labels = meaning.of_statements([_label(category) for category in options.categories])
     pages = reading.pages(
         source,
@@ -71,14 +69,11 @@ def predict(
     )
     readable = sorted(pages.wanted)
     wanted = [readable[place - 1] for place in sample(len(readable))]
-    told: bool = done["told"]
+    telling = reading.Telling(pages.issues, told=done["told"])
     judged: list[Judged] = [(page, alike) for page, alike in done["pages"]]
     emit = reading.counting(emit, wanted=pages.wanted, total=pages.total)
     for number, (elements, issue) in enumerate(pages.read, done["page"] + 1):
-        issues = pages.issues if number == 1 else ()
-        if issue is not None and not (issue.code == "NO_TEXT" and told):
-            issues += (issue,)
-        told = told or (issue is not None and issue.code == "NO_TEXT")
+        issues = telling.issues(number, issue)
         # The turn of a page without text goes to the next one that has some.
         if len(judged) < sum(page <= number for page in wanted):
             chars = LATER_CHARS if judged else FIRST_CHARS
@@ -86,7 +81,7 @@ def predict(
         state = {
             "version": _CHECKPOINT_VERSION,
             "page": number,
-            "told": told,
+            "told": telling.told,
             "pages": [[page, alike] for page, alike in judged],
         }
         is_last = number == pages.total

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate, chain
 from pathlib import Path
+from typing import Any
 
 from app.failures import ErrorCode, ProcessingFailed
 from app.jobs.page_slices import chosen
@@ -25,6 +26,8 @@ MEDIA_TYPES = (
     "application/xhtml+xml",
     "application/epub+zip",
 )
+
+NO_TEXT = "NO_TEXT"
 
 Read = tuple[list[Element], Issue | None]
 NOTHING: Read = ([], None)
@@ -105,6 +108,39 @@ def counting(emit: Emit, *, wanted: frozenset[int], total: int) -> Emit:
         emit(replace(page, left_out=left_out, left_out_in_all=total - len(numbers)))
 
     return counted
+
+
+class Telling:
+    """What is told with each page: what is wrong with it, NO_TEXT with the first such page alone.
+
+    told: NO_TEXT was told before. With the first page goes what is told of the whole document.
+    """
+
+    def __init__(self, of_document: tuple[Issue, ...], *, told: bool) -> None:
+        self.told = told
+        self._of_document = of_document
+
+    def issues(self, number: int, issue: Issue | None) -> tuple[Issue, ...]:
+        """Return what is told with a page; issue: what is wrong with it."""
+        issues = self._of_document if number == 1 else ()
+        if issue is None or (issue.code == NO_TEXT and self.told):
+            return issues
+        self.told = self.told or issue.code == NO_TEXT
+        return (*issues, issue)
+
+
+def begun(checkpoint: dict[str, Any] | None, first: dict[str, Any]) -> dict[str, Any]:
+    """Return the checkpoint to go on from: `first`, which has the version, where there is none.
+
+    Raises:
+        ProcessingFailed: GENERIC, where another version wrote it.
+    """
+    done = checkpoint or first
+    if done["version"] != first["version"]:
+        raise ProcessingFailed(
+            ErrorCode.GENERIC, "Another version of the service began this; run the job again."
+        )
+    return done
 
 
 def wanted_of(page_slice: str | None, total: int) -> frozenset[int]:

@@ -3,7 +3,6 @@
 from pathlib import Path
 from typing import Any
 
-from app.failures import ErrorCode, ProcessingFailed
 from app.jobs.options import NOTHING_GIVEN, DocumentOptions, SegmentOptions
 from app.jobs.results import Emit, Page
 from workers.processors import reading
@@ -37,11 +36,9 @@ def segment(
     Raises:
         ProcessingFailed: PASSWORD, CORRUPT, UNSUPPORTED_FORMAT, or TOO_LARGE for an archive.
     """
-    done = checkpoint or {"version": _CHECKPOINT_VERSION, "page": 0, "told": False, "tail": None}
-    if done["version"] != _CHECKPOINT_VERSION:
-        raise ProcessingFailed(
-            ErrorCode.GENERIC, "Another version of the service began this; run the job again."
-        )
+    done = reading.begun(
+        checkpoint, {"version": _CHECKPOINT_VERSION, "page": 0, "told": False, "tail": None}
+    )
     pages = reading.pages(
         source,
         media_type,
@@ -51,20 +48,17 @@ def segment(
         page_slice=given.page_slice,
     )
     packer = Packer(options.max_size, done["tail"])
-    told: bool = done["told"]
+    telling = reading.Telling(pages.issues, told=done["told"])
     emit = reading.counting(emit, wanted=pages.wanted, total=pages.total)
     for number, (elements, issue) in enumerate(pages.read, done["page"] + 1):
         segments = list(packer.add(elements))
         if number == pages.total or number in pages.last:
             segments += packer.end()
-        issues = pages.issues if number == 1 else ()
-        if issue is not None and not (issue.code == "NO_TEXT" and told):
-            issues += (issue,)
-        told = told or (issue is not None and issue.code == "NO_TEXT")
+        issues = telling.issues(number, issue)
         state = {
             "version": _CHECKPOINT_VERSION,
             "page": number,
-            "told": told,
+            "told": telling.told,
             "tail": packer.to_json(),
         }
         emit(Page(number, pages.total, tuple(segments), issues, state, attached=pages.attached))

@@ -85,27 +85,22 @@ def _look(options: TransformOptions) -> PdfImagesOptions:
 def _text(
     open_after: Callable[[int], _Texts], emit: Emit, *, checkpoint: dict[str, Any] | None
 ) -> None:
-    done = checkpoint or {"version": _CHECKPOINT_VERSION, "page": 0, "told": False, "bytes": 0}
-    if done["version"] != _CHECKPOINT_VERSION:
-        raise ProcessingFailed(
-            ErrorCode.GENERIC, "Another version of the service began this; run the job again."
-        )
+    done = reading.begun(
+        checkpoint, {"version": _CHECKPOINT_VERSION, "page": 0, "told": False, "bytes": 0}
+    )
     texts = open_after(done["page"])
     first = min(texts.wanted, default=0)
-    told: bool = done["told"]
+    telling = reading.Telling(texts.issues, told=done["told"])
     offset: int = done["bytes"]
     emit = reading.counting(emit, wanted=texts.wanted, total=texts.total)
     for number, (text, issue) in enumerate(texts.read, done["page"] + 1):
-        issues = texts.issues if number == 1 else ()
-        if issue is not None and not (issue.code == "NO_TEXT" and told):
-            issues += (issue,)
-        told = told or (issue is not None and issue.code == "NO_TEXT")
+        issues = telling.issues(number, issue)
         before = texts.between if number > first else ""
         content = (before + text if number in texts.wanted else "").encode(errors="replace")
         state = {
             "version": _CHECKPOINT_VERSION,
             "page": number,
-            "told": told,
+            "told": telling.told,
             "bytes": offset + len(content),
         }
         piece = ProducedFile(content, "text/plain", offset=offset)
