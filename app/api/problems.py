@@ -1,6 +1,6 @@
 """Refusals as data: each kind of error of the middle as a type of the schema (RFC 9457)."""
 
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 from uuid import UUID
 
 import strawberry
@@ -110,75 +110,27 @@ def problem_of(error: errors.AppError) -> Problem:
     raise error
 
 
-class InvalidInputHandler(strawberry.ExceptionHandler[errors.InvalidInput, InvalidInput]):
-    """Gives bad values back as data."""
+class AsData:
+    """Gives refusals of one kind back as data, where a field takes this type of problem."""
+
+    def __init__(self, exception_type: type[errors.AppError], error_type: type[Problem]) -> None:
+        self.exception_type = exception_type
+        self.error_type = error_type
 
     def handle(
         self,
-        exception: errors.InvalidInput,
+        exception: errors.AppError,
         *,
         field: StrawberryField,
         info: Any,  # noqa: ANN401
-    ) -> InvalidInput:
-        return cast("InvalidInput", problem_of(exception))
+    ) -> Problem:
+        return problem_of(exception)
 
 
-class NotFoundHandler(strawberry.ExceptionHandler[errors.NotFound, NotFound]):
-    """Gives an unknown id back as data."""
-
-    def handle(
-        self,
-        exception: errors.NotFound,
-        *,
-        field: StrawberryField,
-        info: Any,  # noqa: ANN401
-    ) -> NotFound:
-        return cast("NotFound", problem_of(exception))
-
-
-class ConflictHandler(strawberry.ExceptionHandler[errors.Conflict, Conflict]):
-    """Gives a state that forbids something back as data."""
-
-    def handle(
-        self,
-        exception: errors.Conflict,
-        *,
-        field: StrawberryField,
-        info: Any,  # noqa: ANN401
-    ) -> Conflict:
-        return cast("Conflict", problem_of(exception))
-
-
-class LimitExceededHandler(strawberry.ExceptionHandler[errors.LimitExceeded, LimitExceeded]):
-    """Gives a limit that was met back as data."""
-
-    def handle(
-        self,
-        exception: errors.LimitExceeded,
-        *,
-        field: StrawberryField,
-        info: Any,  # noqa: ANN401
-    ) -> LimitExceeded:
-        return cast("LimitExceeded", problem_of(exception))
-
-
-class ForbiddenHandler(strawberry.ExceptionHandler[errors.Forbidden, Forbidden]):
-    """Gives a scope that is too small back as data."""
-
-    def handle(
-        self,
-        exception: errors.Forbidden,
-        *,
-        field: StrawberryField,
-        info: Any,  # noqa: ANN401
-    ) -> Forbidden:
-        return cast("Forbidden", problem_of(exception))
-
-
-HANDLERS: list[strawberry.ExceptionHandler[Any, Any]] = [
-    InvalidInputHandler(),
-    NotFoundHandler(),
-    ConflictHandler(),
-    LimitExceededHandler(),
-    ForbiddenHandler(),
+HANDLERS = [
+    AsData(errors.InvalidInput, InvalidInput),
+    AsData(errors.NotFound, NotFound),
+    AsData(errors.Conflict, Conflict),
+    AsData(errors.LimitExceeded, LimitExceeded),
+    AsData(errors.Forbidden, Forbidden),
 ]
