@@ -107,10 +107,10 @@ class QueueWorker(Worker):
 def arq_worker(context: WorkerContext, *, burst: bool = False) -> Worker:
     """Return arq's worker on our queue. With `burst` it ends when the queue is empty."""
     settings = context.settings
-    pool = connection_pool(settings.redis_url, patient=True)
+    client = queue_client(connection_pool(settings.redis_url, patient=True))
     return QueueWorker(
         functions=[func(cast("WorkerCoroutine", run_job), name=RUN_JOB)],
-        redis_pool=queue_client(pool),
+        redis_pool=client,
         queue_name=QUEUE,
         ctx={"worker": context},
         burst=burst,
@@ -123,8 +123,8 @@ def arq_worker(context: WorkerContext, *, burst: bool = False) -> Worker:
         handle_signals=False,
         log_results=False,
         health_check_interval=15,
-        job_serializer=queue_client(pool).job_serializer,
-        job_deserializer=queue_client(pool).job_deserializer,
+        job_serializer=client.job_serializer,
+        job_deserializer=client.job_deserializer,
     )
 
 

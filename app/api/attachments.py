@@ -1,17 +1,16 @@
 """Files that belong to jobs, in the schema."""
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Self
 from uuid import UUID
 
 import strawberry
 
 from app.api.context import Context, Info
-from app.api.documents import Document, document_of
+from app.api.documents import Document, document_of, download_link
 from app.api.pages import Connection, InnerList, Node, connection
 from app.api.vocabulary import AttachmentType, BigInt
 from app.db.pages import PageRequest, cursor_of
-from app.documents.links import Action
 from app.errors import NotFound
 from app.jobs import attachments, models
 
@@ -65,9 +64,7 @@ class Attachment(Node):
         "seconds, 604,800 (7 days) at most, and answers ranges."
     )
     async def url(self, info: Info, expires_in_seconds: int | None = 3600) -> str:
-        seconds = 3600 if expires_in_seconds is None else expires_in_seconds
-        lifetime = timedelta(seconds=seconds)
-        return info.context.link(Action.DOWNLOAD, self.row.id, lifetime=lifetime)
+        return download_link(info.context, self.row.id, expires_in_seconds)
 
 
 async def attachment_of(context: Context, id: UUID | None) -> Attachment | None:

@@ -30,7 +30,7 @@ from app.documents.uploads import Received
 from app.errors import FieldError, FileTooLarge
 from app.errors import InvalidInput as BadInput
 from app.jobs import deletions
-from app.jobs import queries as users
+from app.jobs import queries as job_queries
 from app.settings import MIB
 
 if TYPE_CHECKING:
@@ -120,9 +120,7 @@ class Document(Node):
     async def url(self, info: Info, expires_in_seconds: int | None = 3600) -> str | None:
         if self.row.status is not DocumentStatus.PROCESSED:
             return None
-        seconds = 3600 if expires_in_seconds is None else expires_in_seconds
-        lifetime = timedelta(seconds=seconds)
-        return info.context.link(Action.DOWNLOAD, self.row.id, lifetime=lifetime)
+        return download_link(info.context, self.row.id, expires_in_seconds)
 
     @strawberry.field(description="The jobs that use it, newest first.")
     async def jobs(
@@ -133,13 +131,15 @@ class Document(Node):
         context, id = info.context, self.row.id
         own = InnerList("jobs", id)
         request = own.request(page_request(first, after))
-        page = await context.loaders.gather(users.using, id, caller=context.caller, request=request)
+        page = await context.loaders.gather(
+            job_queries.using, id, caller=context.caller, request=request
+        )
         context.spend(len(page.rows))
         return connection(
             page,
             node=Job.from_row,
             cursor=lambda row: own.cursor(cursor_of(row.id)),
-            count=lambda: context.loaders.gather(users.count_using, id),
+            count=lambda: context.loaders.gather(job_queries.count_using, id),
         )
 
 
@@ -285,6 +285,12 @@ async def document_of(context: Context, id: UUID | None) -> Document | None:
     """Return a document by its id; None where there is none."""
     row = None if id is None else await context.loaders.documents.load(id)
     return None if row is None else Document.from_row(row)
+
+
+def download_link(context: Context, id: UUID, seconds: int | None) -> str:
+    """Return a signed link to the bytes of a file; None: it is good for an hour."""
+    lifetime = timedelta(seconds=3600 if seconds is None else seconds)
+    return context.link(Action.DOWNLOAD, id, lifetime=lifetime)
 
 
 async def document_connection(

@@ -58,8 +58,7 @@ from app.api.sessions import CallerT, Sessions
 from app.api.sockets import Session, SocketAdapter, SocketHandler
 from app.api.streams import EventStream
 from app.errors import AppError, Unauthenticated
-
-MIB = 1024 * 1024
+from app.settings import MIB
 
 CallerT_contra = TypeVar("CallerT_contra", contravariant=True)
 

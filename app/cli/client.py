@@ -15,9 +15,9 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketExce
 from websockets.typing import Subprotocol
 
 from app.embedded.endpoint import Endpoint
+from app.settings import MIB
 from app.terminal import CommandFailed
 
-MIB = 1024 * 1024
 LARGE_BYTES = 50 * MIB
 """A multipart request is parsed whole by the server; above this a link that streams is better."""
 PIECE_BYTES = MIB
