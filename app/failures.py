@@ -42,11 +42,6 @@ class Failure:
     code: ErrorCode
     message: str
 
-    @property
-    def retryable(self) -> bool:
-        """True where the same work may succeed later."""
-        return self.code in RETRYABLE
-
 
 class ProcessingFailed(Exception):
     """A processor cannot do its work on this file; raised inside the sandbox."""

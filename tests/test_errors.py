@@ -6,7 +6,6 @@ import pytest
 
 from app import errors
 from app.errors import AppError, FieldError
-from app.failures import RETRYABLE, ErrorCode, Failure, ProcessingFailed
 
 CLASSES = [
     error
@@ -41,9 +40,3 @@ def test_invalid_input_tells_of_all_its_errors() -> None:
     )
     assert str(error) == "A is bad. B is bad."
     assert [each.loc for each in error.errors] == [("a",), ("b",)]
-
-
-@pytest.mark.parametrize("code", ErrorCode)
-def test_only_what_passes_by_itself_is_worth_trying_again(code: ErrorCode) -> None:
-    assert Failure(code, "").retryable is (code in RETRYABLE)
-    assert ProcessingFailed(code, "x").failure == Failure(code, "x")

@@ -2,7 +2,11 @@
 
 Each wall stands by itself, since none holds everywhere: resource limits (any Unix), an empty
 network namespace, Landlock and seccomp (Linux, the newer the better). A wall that this system does
-not have is left out, and `probe` says so. None of them needs more rights than any user has.
+not have is left out. None of them needs more rights than any user has.
+
+    python -P -m workers.confinement
+
+tries in a throw-away child, confined like any other, what no child may do, and says what held.
 """
 
 import ctypes
@@ -14,7 +18,6 @@ import resource
 import signal
 import socket
 import struct
-import subprocess
 import sys
 import sysconfig
 import tempfile
@@ -220,32 +223,12 @@ def libraries() -> list[Path]:
 
 
 def main() -> None:
-    """Print what `probe` reads."""
+    """Print what a child is kept from here, as JSON. It takes 2 s: time is tried no faster."""
     sys.stdout.write(json.dumps([asdict(protection) for protection in try_all()]))
 
 
-def probe() -> list[Protection]:
-    """Try, in a throw-away child confined like any other, what no child may do.
-
-    Takes about 2 s: the limit on time cannot be tried faster.
-
-    Raises:
-        subprocess.SubprocessError: the trial itself failed.
-    """
-    # A process of its own: this one may have threads, and keeps its network.
-    done = subprocess.run(
-        [sys.executable, "-P", "-m", "workers.confinement"],
-        env=environment(),
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        check=True,
-        timeout=60,
-    )
-    return [Protection(**item) for item in json.loads(done.stdout)]
-
-
 def try_all() -> list[Protection]:
-    """Do the work of `probe` in this process, which loses its network by it."""
+    """Try what a confined child may do. This process loses its network by it."""
     confinement = Confinement()
     with tempfile.TemporaryDirectory() as folder, socket.create_server(("127.0.0.1", 0)) as server:
         source, outside = Path(folder, "source"), Path(folder, "outside")

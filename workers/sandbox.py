@@ -1,8 +1,8 @@
 """Where documents are opened: in a fresh, confined child for each run, never in the worker.
 
     async with Sandbox() as sandbox:
-        async with sandbox.run(processor="SEGMENT", source=path, ...) as run:
-            async for page in run:
+        async with sandbox.run(processor="SEGMENT", source=path, ...) as pages:
+            async for page in pages:
                 ...
 
 The child is forked by `workers.forkserver`; what it may do is in `workers.confinement`, what it may
@@ -30,7 +30,7 @@ from workers.children import Child, Parent, Report, SandboxUnavailable
 from workers.confinement import nearly_full
 from workers.frames import Done
 
-__all__ = ["Limits", "Run", "Sandbox", "SandboxUnavailable"]
+__all__ = ["Limits", "Pages", "Sandbox", "SandboxUnavailable"]
 
 MIB = 2**20
 GIB = 2**30
@@ -99,7 +99,7 @@ class Sandbox:
         checkpoint: dict[str, Any] | None,
         limits: Limits,
         given: DocumentOptions = NOTHING_GIVEN,
-    ) -> AsyncIterator["Run"]:
+    ) -> AsyncIterator["Pages"]:
         """Open `source` in a child of its own and give its pages, one by one, as they are done.
 
         source: absolute. options: as `app.jobs.options.to_json` writes them. checkpoint: of the
@@ -124,7 +124,7 @@ class Sandbox:
         }
         child = await self._begin(request)
         try:
-            yield Run(child, limits, resumed=checkpoint is not None)
+            yield Pages(child, limits, resumed=checkpoint is not None)
         finally:
             await child.end()
 
@@ -161,7 +161,7 @@ class Sandbox:
             return self._parent
 
 
-class Run:
+class Pages:
     """The pages of one run, in order; the end of the iteration is the end of the document."""
 
     def __init__(self, child: Child, limits: Limits, *, resumed: bool) -> None:

@@ -13,7 +13,7 @@ from app.api.vocabulary import AttachmentType, ErrorCode, JobStatus
 from app.api.workflows import Option, options_of
 from app.db.pages import PageRequest
 from app.errors import NotFound
-from app.failures import Failure
+from app.failures import RETRYABLE
 from app.jobs import models, queries
 from app.jobs.states import FINISHED
 
@@ -106,11 +106,10 @@ def error_of(
     """Return why something failed; None where it did not."""
     if code is None:
         return None
-    failure = Failure(code, message or "")
     return JobError(
-        code=failure.code,
-        message=failure.message,
-        retryable=failure.retryable,
+        code=code,
+        message=message or "",
+        retryable=code in RETRYABLE,
         document_id=document_id,
     )
 

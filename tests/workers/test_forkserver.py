@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from workers.confinement import environment
-from workers.forkserver import NOT_NEEDED, PROCESSORS, READY
+from workers.forkserver import READY
 
 PATIENCE_SECONDS = 30
 
@@ -92,8 +92,3 @@ def test_it_goes_on_when_a_run_is_given_up_before_it_began() -> None:
                 assert b'"status": 9' in lifeline.recv(4096)
 
         assert select.select([control], [], [], 0)[0] == []
-
-
-def test_the_tables_name_what_is_left_out_and_what_is_done() -> None:
-    assert sorted(PROCESSORS) == ["LENGTH", "PDF_IMAGES", "PREDICT", "SEGMENT", "TRANSFORM"]
-    assert "onnxruntime" in NOT_NEEDED
