@@ -9,6 +9,7 @@ from uuid import UUID
 import strawberry
 from starlette.datastructures import UploadFile
 
+from app import errors
 from app.api.context import Context, Info
 from app.api.durations import ttl
 from app.api.pages import (
@@ -28,7 +29,6 @@ from app.documents.filters import DocumentFilter
 from app.documents.links import Action
 from app.documents.uploads import Received
 from app.errors import FieldError, FileTooLarge
-from app.errors import InvalidInput as BadInput
 from app.jobs import deletions
 from app.jobs import queries as job_queries
 from app.settings import MIB
@@ -211,7 +211,9 @@ async def create_upload(
     settings = context.services.settings
     context.caller.require(Scope.WRITE)
     if size < 0:
-        raise BadInput(FieldError(("size",), "A size is 0 bytes or more.", "out_of_range"))
+        raise errors.InvalidInput(
+            FieldError(("size",), "A size is 0 bytes or more.", "out_of_range")
+        )
     if size > settings.upload_limit_bytes:
         raise FileTooLarge(limit=settings.upload_limit_bytes)
     lifetime = ttl(ttl_seconds) or settings.document_ttl

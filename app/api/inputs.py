@@ -14,8 +14,7 @@ from strawberry.scalars import JSON
 from app.api.tasks import Given, TaskInput
 from app.api.vocabulary import JobPriority
 from app.characters import UNREADABLE
-from app.errors import FieldError
-from app.errors import InvalidInput as BadInput
+from app.errors import FieldError, InvalidInput
 
 if TYPE_CHECKING:
     # What a resolver is handed in the place of the scalar.
@@ -178,7 +177,7 @@ def text(value: str | None, loc: str, *, limit: int = 255) -> str | None:
         return None
     if len(value) > limit or UNREADABLE.search(value):
         message = f"{loc} has at most {limit} characters, and no control characters."
-        raise BadInput(FieldError((loc,), message, "string_length"))
+        raise InvalidInput(FieldError((loc,), message, "string_length"))
     return value
 
 
@@ -187,7 +186,7 @@ def within(loc: tuple[str, ...]) -> Iterator[None]:
     """Put the path to a part of an input before the paths of what is wrong in it."""
     try:
         yield
-    except BadInput as error:
+    except InvalidInput as error:
         errors = (replace(each, loc=(*loc, *each.loc)) for each in error.errors)
         raise type(error)(*errors) from None
 

@@ -8,14 +8,12 @@ from uuid import UUID
 import strawberry
 from strawberry.scalars import JSON
 
+from app import errors
 from app.api.context import Context, Info
 from app.api.pages import existing_id
 from app.api.problems import Conflict, InvalidInput, NotFound
 from app.api.rule_inputs import RuleConditionsInput
-from app.errors import Conflict as InTheWay
 from app.errors import FieldError
-from app.errors import InvalidInput as BadInput
-from app.errors import NotFound as Missing
 from app.jobs import conditionals, rules
 from app.jobs.conditions import Condition
 from app.jobs.states import JobStatus
@@ -138,9 +136,9 @@ async def preview_rules(context: Context, id: str, asked: list[RuleConditionsInp
     parsed = conditionals.parsed([(rule.name, rule.conditions) for rule in asked])
     row = await context.loaders.jobs.load(existing_id("job", id))
     if row is None:
-        raise Missing("job", id)
+        raise errors.NotFound("job", id)
     if row.status is not JobStatus.COMPLETED:
-        raise InTheWay(
+        raise errors.Conflict(
             f"The job is {row.status}; only a COMPLETED one has a result.", job_id=row.id
         )
     # In a thread: fifty rules on a large result may take a second.
@@ -170,6 +168,6 @@ def _verdict(
     except TooCostly:
         message = "The result is too large for these conditions."
         error = FieldError(("rules", str(place), "conditions"), message, "too_large")
-        raise BadInput(error) from None
+        raise errors.InvalidInput(error) from None
     clauses = [Clause.from_value(rules.to_json(clause)) for clause in verdict.clauses]
     return RuleVerdict(name=name, matched=verdict.matched, clauses=clauses)
