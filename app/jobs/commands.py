@@ -13,11 +13,11 @@ from app.db.work import Work
 from app.documents.models import Document, DocumentStatus
 from app.errors import NotFound
 from app.failures import ErrorCode
-from app.jobs import dependents, events, families, production
+from app.jobs import dependents, events, families
 from app.jobs.events import Note
 from app.jobs.models import Job, JobDocument
 from app.jobs.queue import Doorbell
-from app.jobs.states import OPEN, JobStatus
+from app.jobs.states import JobStatus
 from app.jobs.types import EventKind, JobOutcome
 
 
@@ -129,12 +129,5 @@ async def stop(
     )
     if not stopped:
         return []
-    statement = (
-        update(JobDocument)
-        .where(col(JobDocument.job_id) == job_id, col(JobDocument.status).in_(OPEN))
-        .values(status=JobStatus.CANCELED, checkpoint=None)
-    )
-    await work.session.exec(statement)
-    await production.drop_drafts(work, job_id)
-    work.after_commit(lambda: bell.cancel(job_id))
+    await families.stop_work(work, bell, [job_id])
     return [*stopped, *await families.cancel(work, bell, children)]

@@ -53,18 +53,21 @@ async def cancel(work: Work, bell: Doorbell, children: Iterable[Job]) -> list[Jo
         message=None,
         waits_for_job=False,
     )
-    ids = [job.id for job in canceled]
-    if not ids:
-        return []
+    if canceled:
+        await stop_work(work, bell, [job.id for job in canceled])
+    return canceled
+
+
+async def stop_work(work: Work, bell: Doorbell, job_ids: Sequence[UUID]) -> None:
+    """Do what the work on jobs that were just canceled comes to."""
     await work.session.exec(
         update(JobDocument)
-        .where(col(JobDocument.job_id).in_(ids), col(JobDocument.status).in_(OPEN))
+        .where(col(JobDocument.job_id).in_(job_ids), col(JobDocument.status).in_(OPEN))
         .values(status=JobStatus.CANCELED, checkpoint=None)
     )
-    for id in ids:
+    for id in job_ids:
         await production.drop_drafts(work, id)
         work.after_commit(partial(bell.cancel, id))
-    return canceled
 
 
 async def settle(work: Work, bell: Doorbell, jobs: Iterable[Job]) -> list[Job]:
