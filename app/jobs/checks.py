@@ -8,7 +8,6 @@ from app.errors import FieldError, InvalidInput, UnsupportedFeature
 from app.jobs import extras
 from app.jobs.options import (
     Category,
-    ImageFormat,
     PdfBackend,
     PdfImagesOptions,
     PredictOptions,
@@ -54,7 +53,7 @@ def check(task: Task) -> None:
         case PredictOptions():
             _refuse(_predict(task), _predict_lacks())
         case PdfImagesOptions():
-            _refuse(_pdf_images(task), ())
+            _refuse(_picture("pdfImages", dpi=task.dpi, quality=task.quality), ())
         case TransformOptions():
             _refuse(_transform(task), _transform_lacks(task))
         case _:
@@ -136,23 +135,12 @@ def _predict_lacks() -> Iterator[FieldError]:
         yield FieldError(("task", "predict"), message, "unsupported")
 
 
-def _pdf_images(options: PdfImagesOptions) -> Iterator[FieldError]:
-    # The default cannot be told from the same value that was given.
-    quality = None if options.quality == PdfImagesOptions().quality else options.quality
-    yield from _picture("pdfImages", options.format, dpi=options.dpi, quality=quality)
-
-
-def _picture(
-    task: str, format: ImageFormat | None, *, dpi: int | None, quality: int | None
-) -> Iterator[FieldError]:
+def _picture(task: str, *, dpi: int | None, quality: int | None) -> Iterator[FieldError]:
     if dpi is not None and not MIN_DPI <= dpi <= MAX_DPI:
         message = f"dpi must be {MIN_DPI} to {MAX_DPI}."
         yield FieldError(("task", task, "dpi"), message, "out_of_range")
-    loc = ("task", task, "quality")
     if quality is not None and not 1 <= quality <= 100:  # noqa: PLR2004 - percent
-        yield FieldError(loc, "quality must be 1 to 100.", "out_of_range")
-    elif quality is not None and format is ImageFormat.PNG:
-        yield FieldError(loc, "quality: PNG loses nothing and has no use for it.", "unused")
+        yield FieldError(("task", task, "quality"), "quality must be 1 to 100.", "out_of_range")
 
 
 def _transform(options: TransformOptions) -> Iterator[FieldError]:
@@ -160,8 +148,7 @@ def _transform(options: TransformOptions) -> Iterator[FieldError]:
         if options.output not in _USED_BY[name]:
             message = f"{name}: {options.output} has no use for it."
             yield FieldError(("task", "transform", name), message, "unused")
-    format = options.format or ImageFormat.PNG if options.output is _O.IMAGE else None
-    yield from _picture("transform", format, dpi=options.dpi, quality=options.quality)
+    yield from _picture("transform", dpi=options.dpi, quality=options.quality)
 
 
 def _transform_lacks(options: TransformOptions) -> Iterator[FieldError]:

@@ -145,8 +145,7 @@ class PdfImagesOptions:
         default=ImageFormat.PNG, metadata={"help": "How the picture is written."}
     )
     quality: int = field(
-        default=75,
-        metadata={"help": "1 to 100; PNG loses nothing and is refused another than the default."},
+        default=75, metadata={"help": "1 to 100; PNG, which loses nothing, has no use for it."}
     )
 
 
@@ -201,9 +200,12 @@ def resolved(task: Task) -> Task:
     if not isinstance(task, TransformOptions) or task.output is not TransformOutput.IMAGE:
         return task
     given = PdfImagesOptions()
-    format = task.format or given.format
-    quality = None if format is ImageFormat.PNG else task.quality or given.quality
-    return replace(task, dpi=task.dpi or given.dpi, format=format, quality=quality)
+    return replace(
+        task,
+        dpi=task.dpi or given.dpi,
+        format=task.format or given.format,
+        quality=task.quality or given.quality,
+    )
 
 
 def to_json(task: Task) -> dict[str, Any]:
