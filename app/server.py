@@ -6,26 +6,15 @@ import socket
 
 import uvicorn
 from starlette.applications import Starlette
-from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from app import lifeline
 from app.asgi import create_app
+from app.connections import Http, Socket
 from app.embedded import endpoint
 from app.seals import forbid_core_dumps
 from app.settings import MIB, Settings
 
 logger = logging.getLogger(__name__)
-
-
-class Socket(WebSocketsSansIOProtocol):
-    """A websocket that answers no ping while its client does not read: answers would pile up."""
-
-    def handle_ping(self) -> None:
-        """Answer a ping of the websocket itself."""
-        if self.writable.is_set():
-            super().handle_ping()
-        else:
-            self.conn.data_to_send()
 
 
 class Server(uvicorn.Server):
@@ -48,21 +37,22 @@ def serve(settings: Settings, *, fd: int | None) -> None:
     )
     listener.set_inheritable(False)
     logger.info("listening on %s", endpoint.address(listener, settings.host))
-    server = Server(configuration(settings))
+    server = Server(configuration(create_app(settings)))
     gc.collect()
     gc.freeze()  # nobody waits for a walk through all that was imported, and the whole schema
     server.run(sockets=[listener])
 
 
-def configuration(settings: Settings) -> uvicorn.Config:
+def configuration(app: Starlette) -> uvicorn.Config:
     """Return uvicorn's configuration; what differs from its defaults was measured."""
     return uvicorn.Config(
-        create_app(settings),
+        app,
         lifespan="on",
         log_config=None,
         access_log=False,
         server_header=False,
         proxy_headers=False,  # a caller's word about where it comes from
+        http=Http,
         ws=Socket,
         ws_max_size=MIB,
         ws_per_message_deflate=False,  # doubles the memory of a connection

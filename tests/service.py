@@ -25,6 +25,7 @@ from app.documents.models import Document
 from app.documents.store import LocalStore, Store, store_for
 from app.jobs.models import Job, JobDocument, JobEvent, Segment
 from app.jobs.queue import Doorbell
+from app.server import configuration
 from app.settings import Settings
 from workers.__main__ import arq_worker, close, hear_cancels
 from workers.context import WorkerContext
@@ -435,15 +436,9 @@ async def serve(settings: Settings) -> AsyncIterator[str]:
 async def serve_app(app: Starlette) -> AsyncIterator[str]:
     """Serve an application on a free port; give its address."""
     listener = socket.create_server(("127.0.0.1", 0))
-    server = uvicorn.Server(
-        uvicorn.Config(
-            app,
-            log_config=None,
-            ws="websockets-sansio",
-            ws_per_message_deflate=False,
-            timeout_graceful_shutdown=1,
-        )
-    )
+    config = configuration(app)
+    config.timeout_graceful_shutdown = 1
+    server = uvicorn.Server(config)
     serving = asyncio.create_task(server.serve(sockets=[listener]))
     try:
         yield f"http://127.0.0.1:{listener.getsockname()[1]}"

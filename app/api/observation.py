@@ -14,6 +14,8 @@ ROUTES = frozenset(
     ("graphql", "graphiql", "uploads", "files", "livez", "readyz", "metrics", "source")
 )
 """The first words of our addresses; a label for each address would be one for each file."""
+METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS"))
+"""Those that anything here takes; any other word may be a method, too."""
 
 REQUESTS = Counter("docyard_http_requests", "HTTP requests.", ("route", "method", "status"))
 SECONDS = Histogram(
@@ -67,4 +69,5 @@ class Observation:
                 STREAMS.dec()
             else:
                 SECONDS.labels(route).observe(time.perf_counter() - begun)
-            REQUESTS.labels(route, scope["method"], status).inc()
+            method = scope["method"] if scope["method"] in METHODS else "other"
+            REQUESTS.labels(route, method, status).inc()

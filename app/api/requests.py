@@ -84,18 +84,19 @@ def read_json(data: str | bytes) -> object:
     """Read JSON from a caller.
 
     Raises:
-        JSONDecodeError: for whatever reason; json itself has four.
+        JSONDecodeError: for whatever reason, in words of ours; json itself has four.
     """
     try:
         text = data if isinstance(data, str) else data.decode()
         return json.loads(text, parse_constant=_no_constant, parse_float=_finite)
     except json.JSONDecodeError:
         raise
-    except (
-        ValueError,
-        RecursionError,
-    ) as error:  # NaN, 1e999, endless digits, bad UTF-8, deep nests
-        raise json.JSONDecodeError(str(error), "", 0) from None
+    except RecursionError:
+        raise _no_json("it nests too deeply") from None
+    except UnicodeDecodeError:
+        raise _no_json("it is not in UTF-8") from None
+    except ValueError:  # of a number that Python does not read
+        raise _no_json("a number is too long") from None
 
 
 def bad_request(message: str) -> RequestRefused:
@@ -263,14 +264,18 @@ def operation_request(parameters: object) -> OperationRequest:
     )
 
 
+def _no_json(why: str) -> json.JSONDecodeError:
+    return json.JSONDecodeError(why, "", 0)
+
+
 def _no_constant(name: str) -> None:
-    raise ValueError(f"{name} is not a number in JSON")
+    raise _no_json(f"{name} is not a number in JSON")
 
 
 def _finite(text: str) -> float:
     number = float(text)
     if math.isinf(number):
-        raise ValueError("a number is too large")
+        raise _no_json("a number is too large")
     return number
 
 

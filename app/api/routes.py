@@ -197,6 +197,9 @@ async def _ranges(
 ) -> Response:
     """Answer with the bytes asked for; where several ranges are, or none we know, with all."""
     size, etag = file.size or 0, f'"{file.sha256}"'
+    wanted = {each.strip() for each in _listed(request, "if-match")}
+    if wanted and not wanted & {etag, "*"}:
+        return Response(status_code=412, headers={"ETag": etag})
     if _is_known(request, etag):
         return Response(status_code=304, headers={**FILE_HEADERS, "ETag": etag})
     asked = None if request.headers.get("if-range", etag) != etag else _range(request, size)

@@ -17,6 +17,9 @@ BACKLOG = 2048
 UNREAD_MS = 60_000
 """A client that takes nothing for so long loses its connection: it would hold what waits for it for
 as long as it likes. Slow ones do not lose it, nor do those that are sent nothing."""
+SILENT_SECONDS = 60
+"""After so long without a byte the other machine is asked whether it is still there: one that went
+without a word would hold an upload that nobody else may go on with."""
 PAUSE_SECONDS = 0.05
 ANYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}  # noqa: S104 - what was given, not a default
 
@@ -94,6 +97,8 @@ def listen(host: str, port: int, *, patience: timedelta = timedelta(0)) -> socke
 def _impatient(listener: socket.socket) -> socket.socket:
     if hasattr(socket, "TCP_USER_TIMEOUT"):  # of Linux; connections inherit it
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNREAD_MS)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, SILENT_SECONDS)
     return listener
 
 

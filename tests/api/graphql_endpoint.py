@@ -10,7 +10,6 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import strawberry
-import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import HTTPConnection
 from starlette.routing import Route, WebSocketRoute
@@ -25,8 +24,7 @@ from app.api.extensions import SCHEMA_EXTENSIONS, UPLOAD, QueryRules, Schema
 from app.api.transport import GraphQLApp
 from app.clock import now
 from app.errors import Forbidden, NotFound, Unauthenticated
-from app.server import Server, Socket
-from app.settings import MIB
+from app.server import Server, configuration
 
 GOOD = "dy_good"
 SOON = "dy_soon"
@@ -256,15 +254,8 @@ async def served(app: Starlette) -> AsyncIterator[str]:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         # The system holds little for a client that does not read.
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 16 * 1024)
-        config = uvicorn.Config(
-            app,
-            log_config=None,
-            lifespan="off",
-            ws=Socket,
-            ws_max_size=MIB,
-            ws_per_message_deflate=False,
-            timeout_graceful_shutdown=1,
-        )
+        config = configuration(app)
+        config.timeout_graceful_shutdown = 1
         server = Server(config)
         serving = asyncio.create_task(server.serve(sockets=[listener]))
         try:

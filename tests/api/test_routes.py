@@ -110,6 +110,14 @@ async def test_prometheus_reads_the_figures_with_an_admins_key(service: Service)
     assert any(line.startswith(seen) for line in lines)
 
 
+async def test_no_word_of_a_stranger_becomes_a_label(service: Service) -> None:
+    assert (await service.http.request("BREW", f"{service.url}/livez")).status_code == 405
+    headers = {"Authorization": f"Bearer {service.token}"}
+    lines = (await service.http.get(f"{service.url}/metrics", headers=headers)).text
+    assert 'docyard_http_requests_total{method="other",route="livez",status="405"}' in lines
+    assert "BREW" not in lines
+
+
 async def test_who_watches_does_not_make_requests_look_slow(service: Service) -> None:
     headers = {"Authorization": f"Bearer {service.token}"}
 

@@ -170,6 +170,15 @@ async def test_a_file_that_is_known_is_not_sent_again(kept: Service) -> None:
 
 
 @one_database
+async def test_a_file_that_is_another_than_the_caller_knows_is_not_sent(kept: Service) -> None:
+    document = await kept.ask(DOCUMENT, id=await kept.upload(TEXT))
+    etag = f'"{document["sha256"]}"'
+    for value, status in ((etag, 200), ("*", 200), (f'"other", {etag}', 200), ('"other"', 412)):
+        answer = await kept.http.get(document["url"], headers={"if-match": value})
+        assert (answer.status_code, answer.headers["etag"]) == (status, etag), value
+
+
+@one_database
 async def test_an_empty_file_is_sent_from_both_stores(kept: Service) -> None:
     url = (await kept.ask(DOCUMENT, id=await kept.upload(b"")))["url"]
     answer = await kept.http.get(url)
