@@ -34,7 +34,7 @@ def address(server: tuple[str, World]) -> str:
     return server[0]
 
 
-@pytest.fixture
+@pytest.fixture(autouse=True)  # what one test revokes the next one has again
 def world(server: tuple[str, World]) -> World:
     server[1].renew()
     return server[1]

@@ -25,7 +25,7 @@ async def server() -> AsyncIterator[tuple[str, World]]:
         yield address, world
 
 
-@pytest.fixture
+@pytest.fixture(autouse=True)  # what one test revokes the next one has again
 def world(server: tuple[str, World]) -> World:
     server[1].renew()
     return server[1]
