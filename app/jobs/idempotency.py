@@ -45,7 +45,8 @@ async def replayed(work: Work, *, caller: Caller, key: str, request: Fingerprint
         IdempotencyKeyReused: the key belongs to another request.
     """
     application = select(Application.id).where(Application.id == caller.application_id)
-    await work.session.exec(application.with_for_update())
+    # Not its key: workers refer to it with every event, and hold jobs that we may ask for.
+    await work.session.exec(application.with_for_update(key_share=True))
     # Both at once: a deletion of the job takes the key along.
     statement = (
         select(IdempotencyKey, Job)

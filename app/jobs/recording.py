@@ -76,13 +76,24 @@ async def record_pages(
         values["prediction"] = newest.prediction.to_json()
     await _keep_up(work, run, document, **values)
     if opened:
-        await work.session.exec(
-            update(Document)
-            .where(col(Document.id) == document.id, col(Document.media_length).is_(None))
-            .values(media_length=document.own_pages, examine_at=None)
-        )
+        await _tell_length(work, document)
     for note in issues.news(before, document.issues, document.id):
         await runs.change(work, bell, run, note)
+
+
+async def _tell_length(work: Work, document: RunDocument) -> None:
+    """Note how long a document is, where that is not known yet."""
+    # Not while somebody holds it: who makes a job on it may wait for our job in turn. Its pages are
+    # counted then as if nobody worked on it.
+    free = select(Document.id).where(
+        col(Document.id) == document.id, col(Document.media_length).is_(None)
+    )
+    await work.session.exec(
+        update(Document)
+        .where(col(Document.id).in_(free.with_for_update(skip_locked=True)))
+        .values(media_length=document.own_pages, examine_at=None)
+        .execution_options(synchronize_session=False)
+    )
 
 
 async def end_document(

@@ -179,7 +179,8 @@ async def _hold_documents(work: Work, ids: Sequence[UUID]) -> Sequence[Document]
 async def _check_open(work: Work, job: Job) -> None:
     """Do nothing where nobody repeats the job yet; holds the application, so that it stays so."""
     application = select(Application.id).where(col(Application.id) == job.application_id)
-    await work.session.exec(application.with_for_update())
+    # Not its key: workers refer to it with every event, and hold jobs that we may ask for.
+    await work.session.exec(application.with_for_update(key_share=True))
     # Asked again once we hold all that a deletion takes along.
     there = select(Job.id).where(Job.id == job.id)
     if (await work.session.exec(there)).first() is None:

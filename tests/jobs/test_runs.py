@@ -14,7 +14,8 @@ from app.clock import now
 from app.db.work import ReadSession, Work, WriteSession, reading, transaction
 from app.documents.models import Document
 from app.failures import ErrorCode, Failure
-from app.jobs import commands, deletions, events, queries, recording, runs
+from app.jobs import commands, deletions, events, idempotency, queries, recording, retries, runs
+from app.jobs.idempotency import Fingerprint
 from app.jobs.models import Job, JobEvent
 from app.jobs.queries import PagesInAll
 from app.jobs.results import Issue, Page, Segment
@@ -343,6 +344,26 @@ async def test_a_worker_that_spoke_keeps_its_job(world: World) -> None:
     async with reading(world.database) as session:
         assert await runs.lost(session) == []
     assert await world.row(id) == before
+
+
+async def test_pages_are_recorded_whoever_makes_a_job_on_the_document_meanwhile(
+    world: World,
+) -> None:
+    if world.database.is_sqlite:
+        pytest.skip("one writer at a time")
+    document = await world.document()
+    await world.create(document)
+    run = await world.claimed()
+    failed = await world.create(document)
+    async with transaction(world.database) as work:
+        await commands.cancel(work, world.bell, caller=world.caller, job_id=failed)
+    asked = Fingerprint.of({}, keys=[b"key"])
+    async with transaction(world.database) as holder:
+        await retries.retry(holder, world.bell, caller=world.caller, job_id=failed)
+        await idempotency.replayed(holder, caller=world.caller, key="a", request=asked)
+        async with asyncio.timeout(10):
+            await world.record(run, 1)
+    assert (await world.row(run.job_id)).progress == 20
 
 
 async def test_two_sweeps_charge_a_lost_job_once(world: World) -> None:
