@@ -136,9 +136,10 @@ async def close(worker: Worker) -> None:
     running = list(worker.tasks.values())
     for task in running:
         task.cancel()
-    await asyncio.gather(*running, return_exceptions=True)
-    worker.tasks.clear()
+    await asyncio.gather(*worker.job_tasks.values(), return_exceptions=True)  # what is ours of them
     async with asyncio.timeout(FAREWELL_SECONDS):
+        await asyncio.gather(*running, return_exceptions=True)
+        worker.tasks.clear()
         await worker.close()
 
 

@@ -2,7 +2,9 @@
 
 import asyncio
 import logging
+import signal
 from datetime import timedelta
+from pathlib import Path
 from uuid import UUID, uuid4
 
 import pytest
@@ -15,8 +17,9 @@ from sqlmodel import col, select, update
 from app.accounts.tokens import new_token
 from app.clock import now
 from app.db.work import reading, transaction
+from app.embedded.valkey import Valkey
 from app.jobs.models import Job, Segment
-from app.jobs.queue import Channel
+from app.jobs.queue import Channel, Doorbell
 from workers import sweep
 from workers.__main__ import arq_worker, close, hear_rings
 from workers.run_job import claim, keep_alive, work_on
@@ -149,6 +152,35 @@ async def test_a_worker_closes_in_peace_whatever_its_jobs_end_with(paced: Servic
     worker.tasks["a job that is ending"] = job
     await close(worker)
     assert job.cancelled()
+
+
+async def test_a_worker_whose_redis_has_gone_gives_the_job_back_and_ends_soon(
+    paced: Service, short_folder: Path
+) -> None:
+    (short_folder / "own").mkdir(exist_ok=True)
+    server = Valkey(short_folder / "own")
+    running = await server.start()
+    id = await paced.create("page One\nhang")
+    worker = arq_worker(paced.worker(redis_url=server.url))
+    working = asyncio.create_task(worker.async_run())
+    bell = Doorbell(server.url)
+    await bell.ring(UUID(id))
+    await bell.close()
+    await paced.progress(id, 1)
+    running.send_signal(signal.SIGKILL)
+    await running.wait()
+    working.cancel()
+    await asyncio.wait({working})
+    closing = asyncio.create_task(close(worker))
+    done, _ = await asyncio.wait({closing}, timeout=20)
+    assert done
+    assert isinstance(closing.exception(), TimeoutError)
+    assert (await paced.job(id))["status"] == "PENDING"
+    running = await server.start()  # for the last words of arq, which we did not wait for
+    await asyncio.wait([each for each in asyncio.all_tasks() if "finish_job" in str(each)])
+    await close(worker)
+    running.send_signal(signal.SIGTERM)
+    await running.wait()
 
 
 async def test_a_lost_run_is_taken_up_at_its_checkpoint(paced: Service) -> None:
