@@ -486,7 +486,9 @@ def families_end_together(history: History) -> Iterator[str]:
             yield f"{child.name} is there, and the job it was made by is gone"
         if parent is None or not parent.events or not child.events:
             continue
-        if parent.events[-1].at < child.events[-1].at - MOMENT:
+        # One that is canceled takes them along: it is written first, and they soon after.
+        soon = CANCEL_TIME if parent.status is JobStatus.CANCELED else MOMENT
+        if parent.events[-1].at < child.events[-1].at - soon:
             yield f"{parent.name} ended before {child.name}"
         if parent.status is JobStatus.CANCELED and child.status not in FINISHED:
             yield f"{parent.name} was canceled and {child.name} is {child.status}"

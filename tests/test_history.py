@@ -564,6 +564,14 @@ def a_parent_ends_before_its_child(history: History) -> None:
     change(history, "half", events=tuple(later))
 
 
+@breaks("families_end_together", "ended ended before half")
+def a_canceled_parent_leaves_its_child_to_end_by_itself(history: History) -> None:
+    change(history, "half", parent_id="id of ended")
+    (half,) = (each for each in history.jobs if each.name == "half")
+    later = [replace(each, at=each.at + timedelta(minutes=9)) for each in half.events]
+    change(history, "half", events=tuple(later))
+
+
 @breaks("families_end_together", "half is there, and the job it was made by is gone")
 def a_child_outlives_its_parent(history: History) -> None:
     change(history, "half", parent_id="id of gone")
