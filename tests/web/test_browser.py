@@ -71,7 +71,7 @@ class Explorer:
         self.page = page
         self.complaints: list[str] = []
         self.hosts: set[str] = set()
-        self.session = page.locator(".session")
+        self.session = page.get_by_role("banner")
         self.response = page.locator(".graphiql-response .view-lines")
         page.on("console", lambda line: self._note(line.type, line.text))
         page.on("pageerror", lambda error: self._note("error", str(error)))
@@ -185,7 +185,8 @@ async def test_a_key_can_be_typed_in_and_files_are_sent_with_it(
     paper.write_text("# One\n\nText.\n")
     await explorer.open(f"{service.url}/graphiql")
     await explorer.sign_in("dy_unknown")
-    await expect(explorer.session).to_contain_text("The service refuses this key")
+    told = explorer.session.get_by_role("status").first  # read aloud when it changes
+    await expect(told).to_contain_text("The service refuses this key")
     await explorer.sign_in(service.token)
     await expect(explorer.session).to_contain_text("Signed in by a key.")
     await explorer.page.get_by_label("Upload a file").set_input_files(paper)
@@ -220,3 +221,13 @@ async def test_a_key_in_the_headers_goes_before_the_key_of_the_link(
     await explorer.write_headers({"Authorization": "Bearer dy_unknown"})
     await explorer.answer("UNAUTHENTICATED")
     await expect(explorer.session).to_contain_text("Signed in until")
+
+
+async def test_the_editors_follow_the_theme_of_the_system(
+    service: Service, explorer: Explorer
+) -> None:
+    await explorer.open(await link(service))
+    editor = explorer.page.locator(".graphiql-query-editor .monaco-editor").first
+    await expect(editor).to_have_class(re.compile(r"\bvs\b(?!-)"))
+    await explorer.page.emulate_media(color_scheme="dark")
+    await expect(editor).to_have_class(re.compile(r"\bvs-dark\b"))

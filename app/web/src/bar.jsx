@@ -6,18 +6,19 @@ import { session, signInByKey, signOut, subscribe } from './session.js';
 
 export function Bar() {
   const { token, expiresAt, trouble } = useSyncExternalStore(subscribe, session);
+  const until = expiresAt?.toLocaleTimeString([], { hour: '2-digit', minute: '2-digit' });
+  const signedIn = until ? `Signed in until ${until}.` : 'Signed in by a key.';
   return (
-    <div className="session" data-trouble={trouble && ''}>
-      {token ? <SignedIn expiresAt={expiresAt} trouble={trouble} /> : <SignIn trouble={trouble} />}
-    </div>
+    <header className="session" data-trouble={trouble && ''}>
+      <span role="status">{trouble ?? (token ? signedIn : 'You are not signed in.')}</span>
+      {token ? <SignedIn /> : <SignIn />}
+    </header>
   );
 }
 
-function SignedIn({ expiresAt, trouble }) {
-  const until = expiresAt?.toLocaleTimeString([], { hour: '2-digit', minute: '2-digit' });
+function SignedIn() {
   return (
     <>
-      <span>{trouble ?? (until ? `Signed in until ${until}.` : 'Signed in by a key.')}</span>
       <Upload />
       <button onClick={signOut}>Sign out</button>
     </>
@@ -48,7 +49,7 @@ function Upload() {
   );
 }
 
-function SignIn({ trouble }) {
+function SignIn() {
   function submit(event) {
     event.preventDefault();
     const key = new FormData(event.target).get('key').trim();
@@ -57,8 +58,7 @@ function SignIn({ trouble }) {
   return (
     <>
       <span>
-        {trouble ?? 'You are not signed in.'} Run <code>docyard explorer</code> for a link that signs
-        you in, or give a key:
+        Run <code>docyard explorer</code> for a link that signs you in, or give a key:
       </span>
       <form onSubmit={submit}>
         <input name="key" type="password" autoComplete="off" placeholder="dy_..." aria-label="API key" />

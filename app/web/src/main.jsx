@@ -9,6 +9,7 @@ import { createRoot } from 'react-dom/client';
 import { Bar } from './bar.jsx';
 import { run } from './fetcher.js';
 import { session, signInByLink, subscribe } from './session.js';
+import { SystemTheme } from './theme.jsx';
 
 const FIRST_TABS = [
   {
@@ -77,7 +78,10 @@ function Explorer() {
         defaultEditorToolsVisibility="variables"
         showPersistHeadersSettings={false} // keys are not for the browser's storage
       >
-        <GraphiQL.Logo>Docyard</GraphiQL.Logo>
+        <GraphiQL.Logo>
+          Docyard
+          <SystemTheme />
+        </GraphiQL.Logo>
       </GraphiQL>
     </>
   );
