@@ -237,12 +237,7 @@ async def carry_out(work: Work, bell: Doorbell, run: Run, judgement: Judgement) 
     if job is None:
         raise runs.RunLost
     rules = [
-        {
-            **rule,
-            "matched": verdict.matched,
-            "clauses": [evaluation.to_json(clause) for clause in verdict.clauses],
-            "jobIds": [],
-        }
+        _judged(rule, verdict)
         for rule, verdict in zip(job.rules or [], judgement.verdicts, strict=True)
     ]
     held = [rule for rule in rules if rule["matched"]]
@@ -251,8 +246,8 @@ async def carry_out(work: Work, bell: Doorbell, run: Run, judgement: Judgement) 
     message = _told(rules, held)
     if not held:
         note = Note(EventKind.STATUS, message, Severity.INFO)
-        values: dict[str, Any] = {"outcome": JobOutcome.SUCCESS, "progress": 100, "result": {}}
-        await runs.leave(work, bell, run, JobStatus.COMPLETED, note, {**values, "rules": rules})
+        values = {"outcome": JobOutcome.SUCCESS, "progress": 100, "result": {}, "rules": rules}
+        await runs.leave(work, bell, run, JobStatus.COMPLETED, note, values)
         return
     await runs.change(
         work,
@@ -266,6 +261,11 @@ async def carry_out(work: Work, bell: Doorbell, run: Run, judgement: Judgement) 
     )
     for chain in chains:
         await _begin(work, bell, job, chain)
+
+
+def _judged(rule: Mapping[str, Any], verdict: Verdict) -> dict[str, Any]:
+    clauses = [evaluation.to_json(clause) for clause in verdict.clauses]
+    return {**rule, "matched": verdict.matched, "clauses": clauses, "jobIds": []}
 
 
 async def _make_chain(

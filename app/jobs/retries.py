@@ -78,10 +78,7 @@ async def retry(
     await _check_open(work, before)
     taken = _taken(before, rows)
     again = [row for row in rows if row.document_id not in taken]
-    kept = [before.options, *(row.options for row in again), *given.of_rules(before)]
-    needed = again or before.rules is not None
-    if needed and any(given.were_wiped(options) for options in kept):
-        raise SecretsGone(job_id)
+    _check_secrets(before, again)
     number = await limits.admit(work, before.application_id)
     prerequisite = await _prerequisite(work, before, rows)
     if not rows and prerequisite is None:
@@ -89,8 +86,6 @@ async def retry(
     job = _copy(before, number, caller)
     job.submitter_ip = submitter_ip
     job.execute_after_id = before.execute_after_id if prerequisite is None else prerequisite.id
-    if before.rules is not None:
-        job.rules = families.unjudged(before.rules)
     job.total_size = sum(document.size or 0 for document in found)
     job.waits_for_data = any(document.status is DocumentStatus.NEW for document in found)
     copies = [
@@ -191,6 +186,14 @@ async def _check_open(work: Work, job: Job) -> None:
         raise AlreadyRetried(found)
 
 
+def _check_secrets(job: Job, again: Sequence[JobDocument]) -> None:
+    """Do nothing where all secrets are there that it takes to do these documents again."""
+    kept = [job.options, *(row.options for row in again), *given.of_rules(job)]
+    needed = again or job.rules is not None
+    if needed and any(given.were_wiped(options) for options in kept):
+        raise SecretsGone(job.id)
+
+
 async def _prerequisite(work: Work, job: Job, rows: Sequence[JobDocument]) -> Job | None:
     """Return the newest repetition of what a job comes after, held; None where it needs nothing.
 
@@ -227,6 +230,7 @@ def _copy(before: Job, number: int, caller: Caller) -> Job:
         number=number,
         name=f"{before.type} {number}" if named_by_itself else before.name,
         status=JobStatus.PENDING,
+        rules=None if before.rules is None else families.unjudged(before.rules),
         retry_of_id=before.id,
         queued_at=moment,
         give_up_at=patience.until(moment, before.queue_timeout_seconds),

@@ -207,25 +207,7 @@ async def load(work: Work, job: Job) -> Run:
         .order_by(col(JobDocument.position))
     )
     documents = [
-        RunDocument(
-            id=document.id,
-            position=row.position,
-            filename=document.filename,
-            mime_type=document.mime_type,
-            sha256=document.sha256 if document.status is DocumentStatus.PROCESSED else None,
-            status=row.status,
-            pages_done=row.pages_done,
-            pages_total=row.pages_total,
-            segment_count=row.segment_count,
-            segments_sha256=row.segments_sha256,
-            checkpoint=row.checkpoint,
-            taken_from_id=row.taken_from_id,
-            options=row.options,
-            issues=row.issues,
-            draft_id=row.draft_id,
-            page_slice=None if is_page(document.page, document.original_id) else job.page_slice,
-        )
-        for row, document in await work.session.exec(statement)
+        _document(job, row, document) for row, document in await work.session.exec(statement)
     ]
     spent = timedelta(milliseconds=job.duration_ms or 0)
     left = timedelta(seconds=job.timeout_seconds) - spent
@@ -240,4 +222,25 @@ async def load(work: Work, job: Job) -> Run:
         workflow=job.workflow,
         profile=job.profile,
         options=job.options,
+    )
+
+
+def _document(job: Job, row: JobDocument, document: Document) -> RunDocument:
+    return RunDocument(
+        id=document.id,
+        position=row.position,
+        filename=document.filename,
+        mime_type=document.mime_type,
+        sha256=document.sha256 if document.status is DocumentStatus.PROCESSED else None,
+        status=row.status,
+        pages_done=row.pages_done,
+        pages_total=row.pages_total,
+        segment_count=row.segment_count,
+        segments_sha256=row.segments_sha256,
+        checkpoint=row.checkpoint,
+        taken_from_id=row.taken_from_id,
+        options=row.options,
+        issues=row.issues,
+        draft_id=row.draft_id,
+        page_slice=None if is_page(document.page, document.original_id) else job.page_slice,
     )
