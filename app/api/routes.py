@@ -7,6 +7,7 @@ import re
 import tarfile
 from collections.abc import AsyncIterator, Callable, Iterator
 from functools import lru_cache, partial
+from hashlib import sha256
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -183,6 +184,8 @@ async def _download(services: Services, request: Request) -> Response:
 async def _log(services: Services, request: Request, file: Attachment) -> Response:
     async with reading(services.database) as session:
         text = await log.whole(session, file.job_id)
+    # Its row was read before: since then a deletion may have taken words out of it.
+    file.size, file.sha256 = len(text), sha256(text).hexdigest()
 
     async def read(start: int, stop: int) -> AsyncIterator[bytes]:
         yield text[start:stop]

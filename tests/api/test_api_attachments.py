@@ -4,6 +4,10 @@ from typing import Any
 
 import pytest
 from service import Service
+from sqlmodel import update
+
+from app.db.work import transaction
+from app.jobs.models import JobEvent
 
 pytestmark = pytest.mark.anyio
 
@@ -85,6 +89,18 @@ async def test_the_log_is_read_while_the_job_runs_and_after_it_as_a_file(paced: 
     assert (await paced.http.get(file["url"])).text == ended["log"]
     assert ended["log"].startswith(waiting["log"])
     assert (await paced.ask(JOB, id=id, tail=50))["log"].endswith("Z INFO The job is done.\n")
+
+
+async def test_a_log_that_says_less_since_its_link_was_given_out_is_whole(paced: Service) -> None:
+    id = await paced.create("page One")
+    await paced.work()
+    (file,) = (await paced.ask(JOB, id=id, types=["LOG"]))["attachments"]["nodes"]
+    async with transaction(paced.database) as work:
+        # As a deletion of a document does, before it has measured the log again.
+        await work.session.exec(update(JobEvent).values(message="Gone."))
+    answer = await paced.http.get(file["url"])
+    assert (answer.status_code, answer.text) == (200, (await paced.ask(JOB, id=id))["log"])
+    assert answer.headers["etag"] != f'"{file["sha256"]}"'
 
 
 async def test_more_of_a_log_than_is_given_at_once_is_refused(paced: Service) -> None:
