@@ -1,5 +1,6 @@
 """Every setting, with default and unit: read once, by the command line, and passed on."""
 
+from collections.abc import Iterable
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Literal
@@ -20,6 +21,9 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 MIB = 1024 * 1024
 GIB = 1024 * MIB
 SECRET_KEY_CHARS = 32
+PREFIX = "DOCYARD_"
+OF_CLIENTS = {"DOCYARD_URL", "DOCYARD_API_KEY"}
+"""Variables of `docyard run`, which are no settings of the service."""
 
 
 class SettingError(Exception):
@@ -87,7 +91,7 @@ class Settings(BaseSettings):
     """The settings of one process. Each is the variable DOCYARD_<NAME>; durations in seconds."""
 
     model_config = SettingsConfigDict(
-        env_prefix="DOCYARD_", env_ignore_empty=True, frozen=True, extra="ignore"
+        env_prefix=PREFIX, env_ignore_empty=True, frozen=True, extra="ignore"
     )
 
     data_dir: Annotated[Path, AfterValidator(_absolute)] = Field(
@@ -259,6 +263,12 @@ def _sentence(error: ValidationError) -> str:
         message = fault["msg"].removeprefix("Value error, ")
         sentences.append(f"DOCYARD_{name.upper()}{shown}: {message}.")
     return " ".join(sentences)
+
+
+def unread_variables(names: Iterable[str]) -> set[str]:
+    """Return those of the names that look like our variables and are none: misspelt, or of old."""
+    ours = {f"{PREFIX}{name.upper()}" for name in Settings.model_fields} | OF_CLIENTS
+    return {name for name in names if name.startswith(PREFIX)} - ours
 
 
 def shown_default(name: str) -> str:

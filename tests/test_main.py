@@ -2,6 +2,7 @@ import asyncio
 import contextlib
 import json
 import os
+import re
 import sqlite3
 import subprocess
 import sys
@@ -236,8 +237,10 @@ def test_a_key_is_made_for_an_application_that_is_made_with_it(data_dir: Path) -
 
 
 def test_the_doctor_says_what_is_well_and_what_fails(data_dir: Path) -> None:
-    told = docyard("doctor", DATA_DIR=str(data_dir), REDIS_URL="redis://127.0.0.1:1/0")
+    nowhere = "redis://127.0.0.1:1/0"
+    told = docyard("doctor", DATA_DIR=str(data_dir), REDIS_URL=nowhere, PAGELIMIT="9", API_KEY="k")
     assert told.status == 1
+    assert re.search(r"^weak +settings +nobody reads DOCYARD_PAGELIMIT *$", told.out, re.MULTILINE)
     assert "ok     database                none yet; the first start makes it" in told.out
     assert "FAILS  Redis" in told.out
     assert "extra: predict" in told.out

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -22,7 +23,7 @@ from app.embedded.database import open_database
 from app.embedded.folder import Folder, keeps_database, keeps_files, needs_valkey
 from app.errors import AppError
 from app.jobs.extras import EXTRAS
-from app.settings import MIB, SettingError, Settings
+from app.settings import MIB, SettingError, Settings, unread_variables
 from app.terminal import CommandFailed, printable
 from app.web import has_page
 
@@ -44,8 +45,7 @@ class Finding:
 
 def examine(settings: Settings) -> int:
     """Look at everything, print a table; return 1 where something essential fails, else 0."""
-    findings = [Finding("settings", holds=True, detail="can be read")]
-    findings += [*folder_findings(settings), keys_finding(settings)]
+    findings = [settings_finding(), *folder_findings(settings), keys_finding(settings)]
     findings += asyncio.run(service_findings(settings))
     findings.append(explorer_finding())
     findings += extra_findings()
@@ -53,6 +53,13 @@ def examine(settings: Settings) -> int:
     width = None if sys.stdout.isatty() else UNFOLDED  # for grep, a line each
     Console(width=width).print(table(findings))
     return int(any(found.essential and not found.holds for found in findings))
+
+
+def settings_finding() -> Finding:
+    """Look for variables that were meant as settings and are read by nobody."""
+    unread = sorted(unread_variables(os.environ))
+    detail = f"nobody reads {', '.join(unread)}" if unread else "can be read"
+    return Finding("settings", not unread, detail, essential=False)
 
 
 def folder_findings(settings: Settings) -> Iterator[Finding]:

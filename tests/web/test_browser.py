@@ -228,6 +228,6 @@ async def test_the_editors_follow_the_theme_of_the_system(
 ) -> None:
     await explorer.open(await link(service))
     editor = explorer.page.locator(".graphiql-query-editor .monaco-editor").first
-    await expect(editor).to_have_class(re.compile(r"\bvs\b(?!-)"))
+    await expect(editor).to_have_class(re.compile(r"\bvs\b(?!-)"), timeout=PATIENCE_MS)
     await explorer.page.emulate_media(color_scheme="dark")
-    await expect(editor).to_have_class(re.compile(r"\bvs-dark\b"))
+    await expect(editor).to_have_class(re.compile(r"\bvs-dark\b"), timeout=PATIENCE_MS)
