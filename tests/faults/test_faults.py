@@ -26,7 +26,7 @@ SHORT: Kinds = (LONG, *((name,) for name in ("short.pdf", "notes.md", "plain.txt
 FAULTS: dict[str, tuple[Fault, int, Kinds]] = {
     "kill -9 of workers": (faults.kill_workers, 60, MIXED),
     "a worker taken for dead": (faults.stop_worker, 30, MIXED),
-    "FLUSHALL": (faults.flush_valkey, faults.QUEUED + 20, SHORT),
+    "FLUSHALL": (faults.flush_valkey, faults.QUEUED + 40, SHORT),
     "kill -9 of Valkey": (faults.kill_valkey, 30, MIXED),
     "kill -9 of the API": (faults.kill_api, 30, MIXED),
     "kill -9 of docyard up": (faults.kill_up, 30, MIXED),
