@@ -72,16 +72,18 @@ async def leave(context: WorkerContext) -> None:
 
 async def take_back_lost(context: WorkerContext) -> None:
     """Take jobs from workers that have been silent for longer than the lease."""
-    heartbeat = context.settings.heartbeat.total_seconds()
+    settings = context.settings
     async with reading(context.database) as session:
         lost = await runs.lost(session)
     for job_id in lost:
         begun = time.monotonic()
         async with transaction(context.database) as work:
-            if time.monotonic() - begun > heartbeat:
-                return  # whoever kept us from writing kept workers from saying that they live
-            delay = context.settings.retry_delay
-            await recording.take_back(work, context.bell, job_id, delay=delay)
+            waited = timedelta(seconds=time.monotonic() - begun)
+            # Whoever kept us from writing kept workers from saying that they live.
+            more = waited + settings.lease if waited > settings.heartbeat else timedelta(0)
+            await recording.take_back(
+                work, context.bell, job_id, delay=settings.retry_delay, patience=more
+            )
 
 
 async def ring_for_forgotten(context: WorkerContext) -> None:

@@ -225,10 +225,20 @@ async def try_again(
     await runs.give_back(work, bell, run, reason="The job is taken up again.", due_at=due_at)
 
 
-async def take_back(work: Work, bell: Doorbell, job_id: UUID, *, delay: timedelta) -> None:
-    """Take a job from a worker that has been silent for too long; not where it spoke."""
+async def take_back(
+    work: Work,
+    bell: Doorbell,
+    job_id: UUID,
+    *,
+    delay: timedelta,
+    patience: timedelta = timedelta(0),
+) -> None:
+    """Take a job from a worker that has been silent for too long; not where it spoke.
+
+    patience: how long its lease has to be over.
+    """
     job = await work.session.get(Job, job_id, with_for_update=True)
-    if job is None or job.lease_until is None or job.lease_until >= now():
+    if job is None or job.lease_until is None or job.lease_until >= now() - patience:
         return
     failure = Failure(ErrorCode.WORKER_LOST, "The worker was lost while it was at this job.")
     await try_again(work, bell, await runs.load(work, job), failure, delay=delay)

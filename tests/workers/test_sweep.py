@@ -43,13 +43,13 @@ async def test_a_job_of_a_silent_worker_is_taken_up_by_another(paced: Service) -
 async def test_nobody_is_lost_who_could_not_write_himself(paced: Service) -> None:
     id = await paced.create("page One")
     assert await claim(paced.worker()) is not None
-    async with transaction(paced.database) as work:
-        await work.session.exec(update(Job).values(lease_until=now() - timedelta(seconds=1)))
     # One that has to wait for its turn to write longer than for a heartbeat.
-    await sweep.take_back_lost(paced.worker(heartbeat=timedelta(microseconds=1)))
-    assert (await paced.job(id))["status"] == "PROCESSING"
-    await sweep.take_back_lost(paced.worker())
-    assert (await paced.job(id))["status"] == "PENDING"
+    blocked = paced.worker(heartbeat=timedelta(microseconds=1), lease=timedelta(minutes=1))
+    for silent, status in ((timedelta(seconds=1), "PROCESSING"), (timedelta(hours=1), "PENDING")):
+        async with transaction(paced.database) as work:
+            await work.session.exec(update(Job).values(lease_until=now() - silent))
+        await sweep.take_back_lost(blocked)
+        assert (await paced.job(id))["status"] == status
 
 
 async def test_a_ring_that_nobody_heard_is_rung_again(paced: Service) -> None:
