@@ -84,7 +84,7 @@ class Play:
         self.calls.append(call)
 
 
-@pytest.mark.timeout(300 + 5 * ROUNDS)
+@pytest.mark.timeout(300 + 15 * ROUNDS)
 async def test_the_history_holds_whatever_is_canceled_whenever(world: World) -> None:
     seed = random.SystemRandom().randrange(2**32)
     play = Play(
