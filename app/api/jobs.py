@@ -1,7 +1,7 @@
 """Jobs in the schema."""
 
 from datetime import datetime
-from typing import Annotated, Any, Self
+from typing import Annotated, Self
 from uuid import UUID
 
 import strawberry
@@ -139,10 +139,6 @@ class Job(Node):
     options: list[Option] = strawberry.field(
         description="Its options as given, in their order; the values of secret ones are null."
     )
-    settings: JSON = strawberry.field(
-        description="The options of its task as resolved, defaults included, by their names in the "
-        "schema; {} of a conditional job."
-    )
     page_slice: str | None = strawberry.field(
         description="The pages it works on, as given; null for all."
     )
@@ -206,7 +202,6 @@ class Job(Node):
             workflow=row.workflow,
             profile=row.profile,
             options=options_of(row.options),
-            settings=JSON(_settings(row)),
             page_slice=row.page_slice,
             input_tag=row.input_tag,
             output_tags=row.output_tags,
@@ -227,6 +222,15 @@ class Job(Node):
             expires_at=row.expires_at,
             now=now(),
         )
+
+    @strawberry.field(
+        description="The options of its task as resolved, defaults included, by their names in the "
+        "schema; {} of a conditional job."
+    )
+    def settings(self) -> JSON:
+        if self.row.type is JobType.CONDITIONAL:
+            return JSON({})
+        return JSON(shown(task_of(self.row.type, self.row.settings)))
 
     @strawberry.field(description="Pages done and in all; null where there is nothing to count.")
     async def progress_detail(self, info: Info) -> Progress | None:
@@ -419,7 +423,3 @@ async def _related_connection(
         cursor=lambda row: own.cursor(relations.related_cursor(row)),
         count=count,
     )
-
-
-def _settings(row: models.Job) -> dict[str, Any]:
-    return {} if row.type is JobType.CONDITIONAL else shown(task_of(row.type, row.settings))
