@@ -16,7 +16,7 @@ from app.errors import NotFound
 from app.jobs import conditionals, given, idempotency
 from app.jobs.conditionals import ConditionalRequest, Rule
 from app.jobs.creation import GivenDocument, JobRequest
-from app.jobs.idempotency import Fingerprint
+from app.jobs.idempotency import Fingerprint, Keyed
 from app.jobs.options import camel_keys
 
 
@@ -38,7 +38,8 @@ async def create_conditional_job(
                 return CreateJobSuccess(job=Job.from_row(before), replayed=True)
         row = await conditionals.create(work, services.bell, caller=caller, request=request)
         if key is not None:
-            await idempotency.remember(work, caller=caller, key=key, request=fingerprint, job=row)
+            made = [(Keyed(key, fingerprint), row)]
+            await idempotency.remember(work, caller=caller, made=made)
     return CreateJobSuccess(job=Job.from_row(row), replayed=False)
 
 

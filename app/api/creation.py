@@ -1,9 +1,10 @@
 """What callers do to make jobs, in the schema: create, add data, start."""
 
+import asyncio
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
 import strawberry
 
@@ -30,10 +31,10 @@ from app.documents.commands import MAX_TAG_CHARS, clean_tags
 from app.errors import AppError, FieldError, JobStarted
 from app.errors import InvalidInput as BadInput
 from app.errors import NotFound as NoJob
-from app.jobs import creation, given, idempotency, models, workflows
+from app.jobs import creation, given, idempotency, workflows
 from app.jobs.creation import GivenDocument, JobRequest
 from app.jobs.given import Kept
-from app.jobs.idempotency import Fingerprint
+from app.jobs.idempotency import Fingerprint, Keyed, Made
 from app.jobs.options import type_of
 from app.jobs.page_slices import PageSlice
 from app.jobs.supply import produces_documents
@@ -49,6 +50,10 @@ class CreateJobSuccess:
     replayed: bool = strawberry.field(
         description="True where an idempotency key brought back a job that was there."
     )
+
+    @classmethod
+    def from_made(cls, made: Made) -> Self:
+        return cls(job=Job.from_row(made.job), replayed=made.replayed)
 
 
 @strawberry.type(description="The data was added.")
@@ -93,12 +98,11 @@ StartJobResult = Annotated[
 
 @dataclass(frozen=True, slots=True)
 class _Asked:
-    """One input of createJob, checked, with its files taken in."""
+    """One input of createJob, checked, with its files taken in. keyed: None without a key."""
 
     request: JobRequest
     taken: Intake
-    key: str | None
-    fingerprint: Fingerprint
+    keyed: Keyed | None
 
 
 async def create_job(context: Context, input: CreateJobInput) -> CreateJobSuccess:
@@ -107,10 +111,12 @@ async def create_job(context: Context, input: CreateJobInput) -> CreateJobSucces
     async with intake(context) as taken:
         asked = await _asked(context, input, taken)
         async with context.writing() as work:
-            row, replayed = await _make(work, context, asked)
-        if not replayed:
+            (made,) = await _make(work, context, [asked])
+            if isinstance(made, AppError):
+                raise made
+        if not made.replayed:
             taken.keep()
-    return CreateJobSuccess(job=Job.from_row(row), replayed=replayed)
+    return CreateJobSuccess.from_made(made)
 
 
 async def create_jobs(context: Context, inputs: list[CreateJobInput]) -> CreateJobsSuccess:
@@ -119,20 +125,21 @@ async def create_jobs(context: Context, inputs: list[CreateJobInput]) -> CreateJ
     if len(inputs) > MAX_JOBS_AT_ONCE:
         message = f"At most {MAX_JOBS_AT_ONCE} jobs can be created at once."
         raise BadInput(FieldError(("inputs",), message, "too_long"))
-    answers: list[_Asked | tuple[models.Job, bool] | Problem] = []
     async with AsyncExitStack() as stack:
+        answers: list[_Asked | CreateJobSuccess | Problem] = []
         for input in inputs:
             taken = await stack.enter_async_context(intake(context))
             answers.append(await _asked_or_problem(context, input, taken))
-        kept = []
+            await asyncio.sleep(0)  # others get a turn between many
+        asked = {place: each for place, each in enumerate(answers) if isinstance(each, _Asked)}
         async with context.writing() as work:
-            for place, asked in enumerate(answers):
-                if isinstance(asked, _Asked):
-                    answers[place] = made = await _made_or_problem(work, context, asked)
-                    kept += [asked.taken] if isinstance(made, tuple) and not made[1] else []
-        for taken in kept:
-            taken.keep()
-    return CreateJobsSuccess(results=[_answer(each) for each in answers])  # type: ignore[misc]
+            outcomes = await _make(work, context, list(asked.values()))
+        for each, made in zip(asked.values(), outcomes, strict=True):
+            if isinstance(made, Made) and not made.replayed:
+                each.taken.keep()
+        for place, made in zip(asked, outcomes, strict=True):
+            answers[place] = _answer(made)
+    return CreateJobsSuccess(results=answers)  # type: ignore[arg-type]
 
 
 async def add_job_data(context: Context, id: str, data: list[DataInput]) -> AddJobDataSuccess:
@@ -149,7 +156,6 @@ async def add_job_data(context: Context, id: str, data: list[DataInput]) -> AddJ
     async with intake(context) as taken:
         documents = await taken.take(data, options)
         async with context.writing() as work:
-            await taken.complete(work)
             row = await creation.add_data(
                 work,
                 context.services.bell,
@@ -181,10 +187,14 @@ async def _asked(context: Context, input: CreateJobInput, taken: Intake) -> _Ask
     options = _document_options(context, data, resolved, request.options)
     documents = await taken.take(data, options)
     documents += [GivenDocument(existing_id("document", id)) for id in input.document_ids or []]
+    keyed = None if key is None else Keyed(key, _fingerprint(context, input, taken))
+    return _Asked(replace(request, documents=documents), taken, keyed)
+
+
+def _fingerprint(context: Context, input: CreateJobInput, taken: Intake) -> Fingerprint:
     asked = plain(input, file=taken.sha256, without=("idempotency_key",))
-    names = [_sent_name(each) for each in data]
-    fingerprint = Fingerprint.of((asked, names), keys=context.services.settings.link_keys)
-    return _Asked(replace(request, documents=documents), taken, key, fingerprint)
+    names = [_sent_name(each) for each in input.data or []]
+    return Fingerprint.of((asked, names), keys=context.services.settings.link_keys)
 
 
 def _sent_name(data: DataInput) -> str | None:
@@ -195,18 +205,11 @@ def _sent_name(data: DataInput) -> str | None:
     return file.value.filename
 
 
-async def _make(work: Work, context: Context, asked: _Asked) -> tuple[models.Job, bool]:
-    """Return the new job, or the one that the same request made before, and whether it is that."""
-    caller, key, fingerprint = context.caller, asked.key, asked.fingerprint
-    if key is not None:
-        job = await idempotency.replayed(work, caller=caller, key=key, request=fingerprint)
-        if job is not None:
-            return job, True
-    await asked.taken.complete(work)
-    job = await creation.create(work, context.services.bell, caller=caller, request=asked.request)
-    if key is not None:
-        await idempotency.remember(work, caller=caller, key=key, request=fingerprint, job=job)
-    return job, False
+async def _make(work: Work, context: Context, asked: Sequence[_Asked]) -> list[Made | AppError]:
+    """Return what came of each request, in their order."""
+    requests = [(each.request, each.keyed) for each in asked]
+    bell, caller = context.services.bell, context.caller
+    return await idempotency.create_all(work, bell, caller=caller, requests=requests)
 
 
 async def _asked_or_problem(
@@ -218,20 +221,8 @@ async def _asked_or_problem(
         return problem_of(error)
 
 
-async def _made_or_problem(
-    work: Work, context: Context, asked: _Asked
-) -> tuple[models.Job, bool] | Problem:
-    try:
-        async with work.savepoint():
-            return await _make(work, context, asked)
-    except AppError as error:
-        return problem_of(error)
-
-
-def _answer(made: _Asked | tuple[models.Job, bool] | Problem) -> object:
-    if isinstance(made, tuple):
-        return CreateJobSuccess(job=Job.from_row(made[0]), replayed=made[1])
-    return made
+def _answer(made: Made | AppError) -> CreateJobSuccess | Problem:
+    return problem_of(made) if isinstance(made, AppError) else CreateJobSuccess.from_made(made)
 
 
 def resolved_input(input: CreateJobInput) -> Resolved:

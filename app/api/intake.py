@@ -11,10 +11,7 @@ from app.api.context import Context
 from app.api.documents import receive
 from app.api.inputs import DataInput, within
 from app.api.pages import existing_id
-from app.db.work import Work
-from app.documents import commands as documents
 from app.documents import uploads
-from app.documents.uploads import Received
 from app.errors import FieldError, InvalidInput, UnsupportedFeature
 from app.jobs.creation import GivenDocument
 from app.jobs.given import Kept
@@ -25,7 +22,7 @@ class Intake:
 
     def __init__(self, context: Context) -> None:
         self._context = context
-        self._received: dict[UUID, Received] = {}
+        self._received: list[UUID] = []
         self._hashes: dict[int, str] = {}
         self._kept = False
 
@@ -49,13 +46,8 @@ class Intake:
         """Return the hash of a file that was taken in."""
         return self._hashes[id(file)]
 
-    async def complete(self, work: Work) -> None:
-        """Note in this transaction that all bytes of the files are here."""
-        for each in self._received.values():
-            await documents.complete(work, each.document_id, each.stored)
-
     def keep(self) -> None:
-        """Say that the transaction of `complete` is committed and the files are in use."""
+        """Say that the job is made and the files are in use."""
         self._kept = True
 
     async def discard(self) -> None:
@@ -81,9 +73,9 @@ class Intake:
 
     async def _file(self, file: UploadFile, data: DataInput) -> GivenDocument:
         received = await receive(self._context, file, filename=data.filename, tags=data.tags or [])
-        self._received[received.document_id] = received
+        self._received.append(received.document_id)
         self._hashes[id(file)] = received.stored.sha256
-        return GivenDocument(received.document_id, owned=True)
+        return GivenDocument(received.document_id, owned=True, stored=received.stored)
 
 
 @asynccontextmanager

@@ -1,7 +1,7 @@
 """Taking files in, and letting them go."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 from functools import partial
 from uuid import UUID
@@ -118,6 +118,20 @@ async def find(work: Work, *, caller: Caller, document_id: UUID) -> Document:
     if document is None or document.application_id != caller.application_id:
         raise NotFound("document", str(document_id))
     return document
+
+
+async def hold(work: Work, ids: Collection[UUID], *, application_id: UUID) -> dict[UUID, Document]:
+    """Return those of the documents that are there, held: none is deleted before the commit."""
+    found: dict[UUID, Document] = {}
+    for batch in batches(sorted(ids)):
+        statement = select(Document).where(
+            col(Document.id).in_(batch),
+            Document.application_id == application_id,
+            col(Document.status) != DocumentStatus.CANCELED,
+        )
+        held = statement.order_by(col(Document.id)).with_for_update(read=True)
+        found |= {document.id: document for document in await work.session.exec(held)}
+    return found
 
 
 async def tag(

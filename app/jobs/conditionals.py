@@ -189,8 +189,9 @@ async def create(work: Work, bell: Doorbell, *, caller: Caller, request: Conditi
         submitter_ip=request.submitter_ip,
         created_at=moment,
     )
-    rows = [RuleDocument(job_id=job.id, document_id=id) for id in documents]
-    await events.first(work, bell, job, rows, message="The job was accepted.")
+    await events.first(work, bell, [(job, "The job was accepted.")])
+    work.session.add_all(RuleDocument(job_id=job.id, document_id=id) for id in documents)
+    await work.session.flush()
     await dependents.attach(work, bell, job, before)
     if not job.waits_for_job:
         work.after_commit(lambda: bell.ring(job.id))

@@ -8,36 +8,45 @@ nobody who holds documents for himself alone asks for the application.
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from functools import partial
 from typing import Any
 from uuid import UUID
 
-from sqlmodel import col, func, select
+from sqlmodel import func, select
 
 from app.accounts.caller import Caller
 from app.clock import now
+from app.db.columns import new_id
 from app.db.work import Work
+from app.documents import commands as files
+from app.documents.content import Stored
 from app.documents.models import Document, DocumentStatus
-from app.errors import FieldError, InvalidInput, JobStarted, NotFound
-from app.jobs import dependents, events, limits, patience
+from app.errors import AppError, FieldError, InvalidInput, JobStarted, NotFound
+from app.jobs import dependents, events, limits, patience, supply
 from app.jobs.commands import find
 from app.jobs.events import Note
 from app.jobs.models import MAX_DOCUMENTS, Job, JobDocument
 from app.jobs.options import Task, resolved, to_json, type_of
 from app.jobs.queue import Doorbell
-from app.jobs.states import JobStatus
+from app.jobs.states import FINISHED, OPEN, JobStatus
 from app.jobs.types import EventKind, JobPriority
+
+AT_ONCE = 100
+"""Jobs that are stored together: whoever else the process serves waits so long."""
 
 
 @dataclass(frozen=True, slots=True)
 class GivenDocument:
     """A document for a job. `owned`: it came with the job, and goes with it.
 
-    options: its own, as they are kept in the row.
+    options: its own, as they are kept in the row. stored: its bytes, where they came with the job:
+    they make it a document where the job is made.
     """
 
     id: UUID
     owned: bool = False
     options: Sequence[Mapping[str, Any]] = ()
+    stored: Stored | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,6 +81,10 @@ class JobRequest:
     submitter_ip: str | None = None
 
 
+Unstored = tuple[Job, JobRequest, str]
+"""A job that is to be stored, and what its first event says."""
+
+
 async def create(work: Work, bell: Doorbell, *, caller: Caller, request: JobRequest) -> Job:
     """Make a job that waits for a worker, or a draft that takes more data.
 
@@ -80,21 +93,49 @@ async def create(work: Work, bell: Doorbell, *, caller: Caller, request: JobRequ
         NotFound: a document is not there.
         TooManyJobs: the application has no room for another open job.
     """
-    if request.start and request.execute_after_id is None:
-        check_some(len(request.documents))
-    found = await _documents(work, caller.application_id, request.documents)
-    number = await limits.admit(work, caller.application_id)
-    before = await _before(work, caller, request)
-    job = _row(
-        request, number, application_id=caller.application_id, submitter_id=caller.api_key_id
-    )
-    message = "The job was accepted." if request.start else "The draft was made."
-    await _store(work, bell, job, request, found, message=message)
-    if job.execute_after_id is not None:
-        await dependents.attach(work, bell, job, before)
-    # Also where the job itself is not due: new documents are looked at.
-    work.after_commit(lambda: bell.ring(job.id))
-    return job
+    (made,) = await create_all(work, bell, caller=caller, requests=[request])
+    if isinstance(made, AppError):
+        raise made
+    return made
+
+
+async def create_all(
+    work: Work, bell: Doorbell, *, caller: Caller, requests: Sequence[JobRequest]
+) -> list[Job | AppError]:
+    """Make jobs as `create` does, each by itself: of each request the job, or why it is refused.
+
+    In their order; but what they need is read, and what they are is stored, for many at once.
+    """
+    if not requests:
+        return []
+    ids = {document.id for request in requests for document in request.documents}
+    found = await files.hold(work, ids, application_id=caller.application_id)
+    made: list[Job | AppError] = []
+    unstored: list[Unstored] = []
+    async with limits.admission(work, caller.application_id, jobs=len(requests)) as room:
+        after = {each.execute_after_id for each in requests if each.execute_after_id is not None}
+        befores = await dependents.prerequisites(work, caller=caller, job_ids=after)
+        for request in requests:
+            try:
+                job, before = _new(request, found, befores, room, caller)
+            except AppError as refusal:
+                made.append(refusal)
+                continue
+            made.append(job)
+            message = "The job was accepted." if request.start else "The draft was made."
+            unstored.append((job, request, message))
+            at_end = before is not None and not job.waits_for_job
+            if at_end or len(unstored) == AT_ONCE:
+                await _store(work, bell, unstored, found)
+                unstored.clear()
+            if at_end:
+                await dependents.attach(work, bell, job, before)
+                room.left += job.status in FINISHED  # it has failed already
+    await _store(work, bell, unstored, found)
+    # Also where a job itself is not due: new documents are looked at.
+    jobs = [job.id for job in made if isinstance(job, Job)]
+    work.after_commit(partial(bell.ring_for, jobs))
+    return made
 
 
 async def create_child(
@@ -105,10 +146,10 @@ async def create_child(
     A child that comes after another one waits for it; the first one may have to be given documents
     yet. Returned with it is the id of a document that is gone, None where all are there.
     """
-    found = await _existing(work, parent.application_id, request.documents)
-    ids = {document.id for document in found}
-    gone = next((each.id for each in request.documents if each.id not in ids), None)
-    request = replace(request, documents=[each for each in request.documents if each.id in ids])
+    ids = {each.id for each in request.documents}
+    found = await files.hold(work, ids, application_id=parent.application_id)
+    gone = next((each.id for each in request.documents if each.id not in found), None)
+    request = replace(request, documents=[each for each in request.documents if each.id in found])
     number = await limits.next_number(work, parent.application_id)
     job = _row(
         request, number, application_id=parent.application_id, submitter_id=parent.submitter_id
@@ -116,7 +157,7 @@ async def create_child(
     job.parent_id = parent.id
     job.waits_for_job = request.execute_after_id is not None
     message = f"The job was made by {parent.name!r} ({parent.id})."
-    await _store(work, bell, job, request, found, message=message)
+    await _store(work, bell, [(job, request, message)], found)
     _ring_if_due(work, bell, job)
     return job, gone
 
@@ -138,7 +179,9 @@ async def add_data(
             tag.
     """
     check_some(len(documents), "data")
-    found = await _documents(work, caller.application_id, documents)
+    ids = {each.id for each in documents}
+    held = await files.hold(work, ids, application_id=caller.application_id)
+    _check_documents(documents, held)
     job = await find(work, caller=caller, job_id=job_id)
     if job.status is not JobStatus.NEW:
         raise JobStarted(job.id)
@@ -150,8 +193,9 @@ async def add_data(
     check_count(len(had) + len(documents), "data")
     if set(had) & {document.id for document in documents}:
         raise _twice("data")
-    work.session.add_all(_job_documents(job_id, documents, position=len(had)))
-    await work.session.flush()
+    await _complete(work, documents)
+    await supply.add(work, _job_documents(job_id, documents, position=len(had)))
+    found = [held[each.id] for each in documents]
     names = ", ".join(repr(document.filename) for document in found[:3])
     more = f" and {len(found) - 3} more" if len(found) > len(found[:3]) else ""
     changed = await events.change(
@@ -230,29 +274,58 @@ def check_count(documents: int, loc: str = "documentIds") -> None:
         raise InvalidInput(FieldError((loc,), message, "too_long"))
 
 
-async def _before(work: Work, caller: Caller, request: JobRequest) -> Job | None:
-    """Return the job that the new one is to come after, held."""
+def _new(
+    request: JobRequest,
+    found: Mapping[UUID, Document],
+    befores: Mapping[UUID, Job],
+    room: limits.Room,
+    caller: Caller,
+) -> tuple[Job, Job | None]:
+    """Return a job that may be made, and the one that it comes after."""
+    if request.start and request.execute_after_id is None:
+        check_some(len(request.documents))
+    _check_documents(request.documents, found)
+    with room.number() as number:
+        before = _before(request, befores)
+    job = _row(
+        request, number, application_id=caller.application_id, submitter_id=caller.api_key_id
+    )
+    job.waits_for_job = before is not None and before.status in OPEN
+    return job, before
+
+
+def _before(request: JobRequest, befores: Mapping[UUID, Job]) -> Job | None:
+    """Return the job that a new one is to come after."""
     if request.execute_after_id is None:
         return None
-    before = await dependents.prerequisite(work, caller=caller, job_id=request.execute_after_id)
+    before = befores.get(request.execute_after_id)
+    if before is None:
+        raise NotFound("job", str(request.execute_after_id))
     if request.start and not request.documents:
         dependents.check_supply(before, tag=request.input_tag)
     return before
 
 
 async def _store(
-    work: Work,
-    bell: Doorbell,
-    job: Job,
-    request: JobRequest,
-    found: Sequence[Document],
-    *,
-    message: str,
+    work: Work, bell: Doorbell, jobs: Sequence[Unstored], found: Mapping[UUID, Document]
 ) -> None:
-    job.total_size = sum(document.size or 0 for document in found)
-    job.waits_for_data = any(document.status is DocumentStatus.NEW for document in found)
-    rows = _job_documents(job.id, request.documents, position=0)
-    await events.first(work, bell, job, rows, message=message)
+    rows: list[dict[str, Any]] = []
+    for job, request, _ in jobs:
+        given = request.documents
+        await _complete(work, given)
+        own = [found[each.id] for each in given]
+        job.total_size = sum(document.size or 0 for document in own)
+        job.waits_for_data = any(document.status is DocumentStatus.NEW for document in own)
+        rows += _job_documents(job.id, given, position=0)
+    await events.first(work, bell, [(job, message) for job, _, message in jobs])
+    await supply.add(work, rows)
+
+
+async def _complete(work: Work, documents: Sequence[GivenDocument]) -> None:
+    """Make those documents whose bytes came with the request; they are held."""
+    for each in documents:
+        if each.stored is not None:
+            await files.complete(work, each.id, each.stored)
 
 
 def _ring_if_due(work: Work, bell: Doorbell, job: Job) -> None:
@@ -270,6 +343,7 @@ def _row(
     waits = None if wait is None else round(wait.total_seconds())
     until = patience.until(moment, waits) if request.start else moment + request.draft_lifetime
     return Job(
+        id=new_id(),
         application_id=application_id,
         number=number,
         name=request.name or f"{type} {number}",
@@ -283,6 +357,7 @@ def _row(
         priority=request.priority,
         max_attempts=request.max_attempts,
         queued_at=moment if request.start else None,
+        due_at=moment,
         give_up_at=until,
         queue_timeout_seconds=waits,
         timeout_seconds=round(request.timeout.total_seconds()),
@@ -294,52 +369,27 @@ def _row(
         submitter_id=submitter_id,
         submitter_ip=request.submitter_ip,
         created_at=moment,
+        updated_at=moment,
     )
 
 
 def _job_documents(
     job_id: UUID, documents: Iterable[GivenDocument], *, position: int
-) -> list[JobDocument]:
+) -> list[dict[str, Any]]:
     return [
-        JobDocument(
-            job_id=job_id,
-            document_id=document.id,
-            position=place,
-            owned=document.owned,
-            options=[dict(option) for option in document.options],
-        )
-        for place, document in enumerate(documents, position)
+        supply.new_row(job_id, each.id, position=place, owned=each.owned, options=each.options)
+        for place, each in enumerate(documents, position)
     ]
 
 
-async def _documents(
-    work: Work, application_id: UUID, given: Sequence[GivenDocument]
-) -> list[Document]:
+def _check_documents(given: Sequence[GivenDocument], found: Mapping[UUID, Document]) -> None:
     check_count(len(given))
     ids = [each.id for each in given]
     if len(set(ids)) < len(ids):
         raise _twice("documentIds")
-    found = {row.id: row for row in await _existing(work, application_id, given)}
     for id in ids:
         if id not in found:
             raise NotFound("document", str(id))
-    return [found[id] for id in ids]
-
-
-async def _existing(
-    work: Work, application_id: UUID, given: Sequence[GivenDocument]
-) -> Sequence[Document]:
-    """Return those of the documents that are there, locked."""
-    if not given:
-        return []
-    # A deletion of a document and a new job on it must not miss each other.
-    statement = select(Document).where(
-        col(Document.id).in_([each.id for each in given]),
-        Document.application_id == application_id,
-        col(Document.status) != DocumentStatus.CANCELED,
-    )
-    held = statement.order_by(col(Document.id)).with_for_update(read=True)
-    return (await work.session.exec(held)).all()
 
 
 def _twice(loc: str) -> InvalidInput:

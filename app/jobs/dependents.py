@@ -5,7 +5,7 @@ arrows: a job before those that come after it, children before the conditional j
 """
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 from uuid import UUID
@@ -38,10 +38,27 @@ async def prerequisite(work: Work, *, caller: Caller, job_id: UUID) -> Job:
     Raises:
         NotFound: there is none.
     """
-    job = await found(work, job_id)
-    if job is None or job.application_id != caller.application_id:
+    job = (await prerequisites(work, caller=caller, job_ids={job_id})).get(job_id)
+    if job is None:
         raise NotFound("job", str(job_id))
     return job
+
+
+async def prerequisites(
+    work: Work, *, caller: Caller, job_ids: Collection[UUID]
+) -> dict[UUID, Job]:
+    """Return those of the jobs that are there, each held like one."""
+    there: dict[UUID, Job] = {}
+    for batch in batches(sorted(job_ids)):
+        statement = (
+            select(Job)
+            .where(col(Job.id).in_(batch), Job.application_id == caller.application_id)
+            .order_by(col(Job.number))
+            .with_for_update(read=True)
+            .execution_options(populate_existing=True)
+        )
+        there |= {job.id: job for job in await work.session.exec(statement)}
+    return there
 
 
 async def found(work: Work, job_id: UUID) -> Job | None:

@@ -13,7 +13,7 @@ from typing import Any, cast
 from uuid import UUID
 
 from sqlalchemy import Table
-from sqlmodel import SQLModel, case, col, delete, func, select, update
+from sqlmodel import case, col, delete, func, select, update
 
 from app import logs
 from app.clock import now
@@ -126,17 +126,15 @@ async def change_together(
     return await _write_together(work, bell, [col(Job.status) == status], notes, values)
 
 
-async def first(
-    work: Work, bell: Doorbell, job: Job, rows: Sequence[SQLModel], *, message: str
-) -> None:
-    """Store a new job, the event of its beginning, and the rows that refer to it."""
-    job.event_seq = 1
-    work.session.add(job)
-    await work.session.flush()
-    work.session.add_all(rows)
-    await _add(work, [_event(job, Note(EventKind.STATUS, message))])
-    work.after_commit(partial(bell.publish, job.id, job.application_id))
-    work.after_commit(partial(_log, job.id, job.status))
+async def first(work: Work, bell: Doorbell, jobs: Sequence[tuple[Job, str]]) -> None:
+    """Store new jobs, each with an event of its beginning that says this."""
+    for job, _ in jobs:
+        job.event_seq = 1
+    work.session.add_all([job for job, _ in jobs])
+    await _add(work, [_event(job, Note(EventKind.STATUS, message)) for job, message in jobs])
+    _publish(work, bell, [job for job, _ in jobs])
+    for job, _ in jobs:
+        work.after_commit(partial(_log, job.id, job.status))
 
 
 async def last(work: Work, bell: Doorbell, job: Job) -> None:
@@ -299,10 +297,13 @@ async def _write_together(
         )
         written += (await work.session.exec(statement)).scalars()
     written.sort(key=lambda job: job.number)
-    for job in written:
-        work.after_commit(partial(bell.publish, job.id, job.application_id))
+    _publish(work, bell, written)
     await _add(work, [_event(job, notes[job.id]) for job in written])
     return written
+
+
+def _publish(work: Work, bell: Doorbell, jobs: Sequence[Job]) -> None:
+    work.after_commit(partial(bell.publish_all, [(job.id, job.application_id) for job in jobs]))
 
 
 async def _add(work: Work, events: Sequence[dict[str, Any]]) -> None:

@@ -1,6 +1,9 @@
 """How many open jobs an application may have, and when there will be room again."""
 
 import math
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
 from datetime import timedelta
 from uuid import UUID
 
@@ -17,32 +20,69 @@ LOOK_BACK = timedelta(minutes=5)
 LEAST_SECONDS, MOST_SECONDS, UNKNOWN_SECONDS = 1, 3600, 60
 
 
+@dataclass(slots=True)
+class Room:
+    """What an application has left for new jobs; it is held until the commit.
+
+    last: the last number that was used. left: how many jobs more may be open.
+    """
+
+    last: int
+    left: int
+    limit: int
+    retry_after_seconds: int
+
+    @contextmanager
+    def number(self) -> Iterator[int]:
+        """Give the number of one job more; where the block raises it is still free.
+
+        Raises:
+            TooManyJobs: there is no room.
+        """
+        if self.left <= 0:
+            raise TooManyJobs(limit=self.limit, retry_after_seconds=self.retry_after_seconds)
+        yield self.last + 1
+        self.last += 1
+        self.left -= 1
+
+
+@asynccontextmanager
+async def admission(work: Work, application_id: UUID, *, jobs: int) -> AsyncIterator[Room]:
+    """Hold the application and give the room that it has for so many jobs more."""
+    last, limit = await _count(work, application_id, jobs)
+    open_jobs = await queries.open_jobs(work.session, [application_id])
+    left = limit - open_jobs[application_id]
+    short = left < jobs
+    seconds = await retry_after_seconds(work.session, application_id) if short else 0
+    room = Room(last - jobs, left, limit, seconds)
+    yield room
+    if room.last < last:  # numbers have no gaps
+        await _count(work, application_id, room.last - last)
+
+
 async def admit(work: Work, application_id: UUID) -> int:
     """Return the number of one job more, under the lock of the application: the limit holds too.
 
     Raises:
         TooManyJobs: the application has no room for another open job.
     """
-    number, limit = await _count(work, application_id)
-    open_jobs = await queries.open_jobs(work.session, [application_id])
-    if open_jobs[application_id] >= limit:
-        seconds = await retry_after_seconds(work.session, application_id)
-        raise TooManyJobs(limit=limit, retry_after_seconds=seconds)
-    return number
+    async with admission(work, application_id, jobs=1) as room:
+        with room.number() as number:
+            return number
 
 
 async def next_number(work: Work, application_id: UUID) -> int:
     """Return the number of one job more, whatever the limit is."""
-    number, _ = await _count(work, application_id)
+    number, _ = await _count(work, application_id, 1)
     return number
 
 
-async def _count(work: Work, application_id: UUID) -> tuple[int, int]:
+async def _count(work: Work, application_id: UUID, jobs: int) -> tuple[int, int]:
     # Who makes a job holds its application until the commit.
     statement = (
         update(Application)
         .where(col(Application.id) == application_id)
-        .values(last_job_number=Application.last_job_number + 1)
+        .values(last_job_number=Application.last_job_number + jobs)
         .returning(col(Application.last_job_number), col(Application.max_open_jobs))
         .execution_options(synchronize_session=False)
     )

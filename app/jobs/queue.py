@@ -7,7 +7,7 @@ what was not heard, so a ring or a publish that fails is logged and never raised
 import asyncio
 import json
 import logging
-from collections.abc import AsyncGenerator, Awaitable
+from collections.abc import AsyncGenerator, Awaitable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from uuid import UUID, uuid4
@@ -26,6 +26,7 @@ QUEUE = "docyard:queue"
 RUN_JOB = "run_job"
 ANSWER_SECONDS = 0.25
 ID_BYTES = 16
+MOST_RINGS = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,10 +68,24 @@ class Doorbell:
             # An idle worker would come to look by itself, a tenth of a second later.
             await self._say("ring", self.redis.publish(Channel.RINGS, id.bytes))
 
+    async def ring_for(self, ids: Sequence[UUID]) -> None:
+        """Wake workers for many jobs: MOST_RINGS do, since each is answered by job after job."""
+        for id in ids[:MOST_RINGS]:
+            await self.ring(id)
+
     async def publish(self, job_id: UUID, application_id: UUID) -> None:
         """Tell watchers that a job has new events."""
         ids = job_id.bytes + application_id.bytes
         await self._say("publish", self.redis.publish(Channel.EVENTS, ids))
+
+    async def publish_all(self, jobs: Sequence[tuple[UUID, UUID]]) -> None:
+        """Tell watchers that these jobs have new events, each with its application."""
+        if not jobs:
+            return
+        pipeline = self.redis.pipeline(transaction=False)
+        for job_id, application_id in jobs:
+            pipeline.publish(Channel.EVENTS, job_id.bytes + application_id.bytes)
+        await self._say("publish", pipeline.execute())
 
     async def cancel(self, job_id: UUID) -> None:
         """Tell the worker of a job to stop; the row says so already."""

@@ -93,7 +93,9 @@ async def retry(
         *(RuleDocument(job_id=job.id, document_id=id) for id in named),
     ]
     message = f"The job was accepted; it repeats number {before.number}."
-    await events.first(work, bell, job, copies, message=message)
+    await events.first(work, bell, [(job, message)])
+    work.session.add_all(copies)
+    await work.session.flush()
     if prerequisite is not None:
         await dependents.attach(work, bell, job, prerequisite)
     work.after_commit(lambda: bell.ring(job.id))

@@ -1,7 +1,7 @@
 """The documents that a job gets from another one, where none were named for it."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -97,21 +97,40 @@ async def supply(work: Work, demand: Demand) -> list[Supplied]:
 
 async def give(work: Work, job_ids: Sequence[UUID], documents: Sequence[Supplied]) -> None:
     """Make these the documents of jobs that have none."""
-    rows = [
-        {
-            "job_id": job_id,
-            "document_id": document.id,
-            "position": place,
-            "owned": False,
-            "status": JobStatus.PENDING,
-            "pages_done": 0,
-            "segment_count": 0,
-            "issues": [],
-            "options": [],
-        }
-        for job_id in job_ids
-        for place, document in enumerate(documents)
-    ]
+    await add(
+        work,
+        [
+            new_row(job_id, document.id, position=place)
+            for job_id in job_ids
+            for place, document in enumerate(documents)
+        ],
+    )
+
+
+def new_row(
+    job_id: UUID,
+    document_id: UUID,
+    *,
+    position: int,
+    owned: bool = False,
+    options: Sequence[Mapping[str, Any]] = (),
+) -> dict[str, Any]:
+    """Return what `add` writes of a document that a job is given."""
+    return {
+        "job_id": job_id,
+        "document_id": document_id,
+        "position": position,
+        "owned": owned,
+        "status": JobStatus.PENDING,
+        "pages_done": 0,
+        "segment_count": 0,
+        "issues": [],
+        "options": [dict(option) for option in options],
+    }
+
+
+async def add(work: Work, rows: Sequence[dict[str, Any]]) -> None:
+    """Write documents of jobs past the session, which takes its time over each of many."""
     if rows:
         await work.session.exec(insert(JobDocument), params=rows)
 

@@ -10,6 +10,7 @@ from sqlmodel import func, select, update
 
 from app.accounts.models import Application
 from app.clock import now
+from app.db.columns import new_id
 from app.db.work import reading, transaction
 from app.jobs.models import IdempotencyKey
 
@@ -87,6 +88,23 @@ async def test_what_fails_in_the_database_is_undone_by_itself(service: Service) 
     assert codes == [None, None, "TOO_MANY_JOBS", "TOO_MANY_JOBS"]
     kept = await service.kept()
     assert (kept["Job"], kept["JobEvent"], kept["numbers"]) == (2, 2, 2)
+
+
+async def test_files_of_a_job_that_has_no_room_are_not_kept(service: Service) -> None:
+    async with transaction(service.database) as work:
+        await work.session.exec(update(Application).values(max_open_jobs=1))
+    files = {
+        f"variables.inputs.{place}.data.0.source.file": (f"{place}.txt", b"page One")
+        for place in range(2)
+    }
+    inputs = [{**TASK, "data": [{"source": {"file": None}}]}] * 2
+    answer = await service.send_files(CREATE_JOBS, {"inputs": inputs}, files)
+    assert [each.get("code") for each in answer["results"]] == [None, "TOO_MANY_JOBS"]
+    kept = await service.kept()
+    assert (kept["Job"], kept["Document"], kept["files"], kept["numbers"]) == (1, 1, 1, 1)
+    await service.work()
+    job = await service.job(answer["results"][0]["job"]["id"])
+    assert (job["status"], job["totalSize"]) == ("COMPLETED", 8)
 
 
 async def test_more_than_500_at_once_are_refused_whole(service: Service) -> None:
@@ -190,3 +208,20 @@ async def test_many_with_one_key_make_one_job(service: Service) -> None:
     answer = await service.ask(CREATE_JOBS, inputs=inputs)
     assert [each["replayed"] for each in answer["results"]] == [False, True, True]
     assert (await service.kept())["Job"] == 1
+
+
+async def test_a_key_that_comes_again_belongs_to_the_first_request_that_made_a_job(
+    service: Service,
+) -> None:
+    draft = {**TASK, "start": False}
+    inputs = [
+        {**TASK, "documentIds": [str(new_id())], "idempotencyKey": "k"},
+        {**draft, "name": "first", "idempotencyKey": "k"},
+        draft,
+        {**draft, "name": "other", "idempotencyKey": "k"},
+        {**draft, "name": "first", "idempotencyKey": "k"},
+    ]
+    results = (await service.ask(CREATE_JOBS, inputs=inputs))["results"]
+    assert [each.get("code") or (each["replayed"], each["job"]["number"]) for each in results] == [
+        "NOT_FOUND", (False, 1), (False, 2), "IDEMPOTENCY_KEY_REUSED", (True, 1),
+    ]  # fmt: skip
