@@ -201,7 +201,7 @@ async def authenticate(token: str | None) -> Caller:
     if token == GOOD:
         return Caller("good")
     if token == SOON:
-        return Caller("soon", expires_at=now() + timedelta(seconds=0.2))
+        return Caller("soon", expires_at=now() + timedelta(seconds=1))
     if token == ODD:
         return Caller("odd")
     if token == BROKEN:
