@@ -1,4 +1,4 @@
-"""The documents of a job in the schema, each with its own fate."""
+"""The documents of a job in the schema, each with its own fate and issues."""
 
 from typing import Self
 from uuid import UUID
@@ -9,12 +9,13 @@ from app.api.attachments import Attachment, result_of
 from app.api.context import Context, Info
 from app.api.documents import Document, document_of
 from app.api.pages import Connection, InnerList, connection
-from app.api.vocabulary import AttachmentType, ErrorCode, JobStatus
+from app.api.vocabulary import AttachmentType, ErrorCode, JobStatus, Severity
 from app.api.workflows import Option, options_of
 from app.db.pages import PageRequest
 from app.errors import NotFound
 from app.failures import RETRYABLE
 from app.jobs import models, queries
+from app.jobs.results import severity_of
 from app.jobs.states import FINISHED
 
 
@@ -26,6 +27,21 @@ class JobError:
     document_id: strawberry.Private[UUID | None]
 
     @strawberry.field(description="The document it is about; null where it is about the whole job.")
+    async def document(self, info: Info) -> Document | None:
+        return await document_of(info.context, self.document_id)
+
+
+@strawberry.type(description="Something worth telling that did not stop the job.")
+class JobIssue:
+    code: str = strawberry.field(description="A stable word; the README explains each.")
+    severity: Severity = strawberry.field(description="How much it matters.")
+    message: str = strawberry.field(description="One sentence for a person.")
+    page: int | None = strawberry.field(
+        description="The page it is about; 1 is the first page, null: no single one."
+    )
+    document_id: strawberry.Private[UUID | None]
+
+    @strawberry.field(description="The document it is about.")
     async def document(self, info: Info) -> Document | None:
         return await document_of(info.context, self.document_id)
 
@@ -98,6 +114,22 @@ async def document_connection(
         cursor=lambda row: own.cursor(queries.document_cursor(row)),
         count=count,
     )
+
+
+async def issues_of(context: Context, job_id: UUID) -> list[JobIssue]:
+    """Return what is worth telling of the documents of a job, in the order they are worked on."""
+    found = await context.loaders.gather(queries.issues_of, job_id)
+    return [
+        JobIssue(
+            code=issue["code"],
+            severity=severity_of(issue),
+            message=issue["message"],
+            page=issue["page"],
+            document_id=document_id,
+        )
+        for document_id, issues in found
+        for issue in issues
+    ]
 
 
 def error_of(

@@ -10,13 +10,14 @@ from strawberry.scalars import JSON
 from app.api.accounts import ApiKey, Application, api_key_of, application_of
 from app.api.attachments import Attachment, attachment_connection
 from app.api.context import Context, Info
-from app.api.documents import Document, document_of
 from app.api.events import JobEvent, event_connection
 from app.api.job_documents import (
     JobDocument,
     JobError,
+    JobIssue,
     document_connection,
     error_of,
+    issues_of,
 )
 from app.api.pages import (
     Connection,
@@ -25,6 +26,7 @@ from app.api.pages import (
     connection,
     placed_connection,
 )
+from app.api.progress import Progress, Wait, progress_of, wait_of
 from app.api.results import JobResult, job_result
 from app.api.rules import Rule
 from app.api.vocabulary import (
@@ -34,9 +36,6 @@ from app.api.vocabulary import (
     JobPriority,
     JobStatus,
     JobType,
-    ProgressUnit,
-    Severity,
-    WaitKind,
 )
 from app.api.workflows import Option, options_of
 from app.clock import now
@@ -49,61 +48,8 @@ from app.jobs.meanings import meaning
 from app.jobs.options import shown, task_of
 from app.jobs.orders import NEWEST_FIRST
 from app.jobs.relations import Relation
-from app.jobs.results import severity_of
-from app.jobs.waits import waits
 
 JobLater = Annotated["Job", strawberry.lazy("app.api.jobs")]
-
-
-@strawberry.type(description="Something worth telling that did not stop the job.")
-class JobIssue:
-    code: str = strawberry.field(description="A stable word; the README explains each.")
-    severity: Severity = strawberry.field(description="How much it matters.")
-    message: str = strawberry.field(description="One sentence for a person.")
-    page: int | None = strawberry.field(
-        description="The page it is about; 1 is the first page, null: no single one."
-    )
-    document_id: strawberry.Private[UUID | None]
-
-    @strawberry.field(description="The document it is about.")
-    async def document(self, info: Info) -> Document | None:
-        return await document_of(info.context, self.document_id)
-
-
-@strawberry.type(description="How far a job is.")
-class Progress:
-    unit: ProgressUnit = strawberry.field(
-        description="What is counted. A text is counted by its pieces of 64 KiB."
-    )
-    done: int = strawberry.field(description="How many are done.")
-    total: int | None = strawberry.field(
-        description="How many there are in all; null until the length of every document is known."
-    )
-    rate_per_second: float | None = strawberry.field(
-        description="How many are done in a second; null until that can be told."
-    )
-    eta_seconds: int | None = strawberry.field(
-        description="Seconds left at this rate; null where that cannot be told, and at the end."
-    )
-
-
-@strawberry.type(description="Why a job is not running yet.")
-class Wait:
-    kind: WaitKind = strawberry.field(description="What it waits for.")
-    detail: str = strawberry.field(description="One sentence for a person.")
-    position: int | None = strawberry.field(
-        description="Place in the queue; 1 is the next. Null beyond the first 1,000."
-    )
-    until: datetime | None = strawberry.field(
-        description="The time it waits for; of a draft the time when it is given up; else null."
-    )
-    job_id: strawberry.Private[UUID | None]
-
-    @strawberry.field(
-        description="The job it waits for; null where it waits for none, or that is gone."
-    )
-    async def job(self, info: Info) -> JobLater | None:
-        return await job_of(info.context, self.job_id)
 
 
 @strawberry.type(description="Work on documents, from its creation to its end.")
@@ -234,50 +180,18 @@ class Job(Node):
 
     @strawberry.field(description="Pages done and in all; null where there is nothing to count.")
     async def progress_detail(self, info: Info) -> Progress | None:
-        pages = await info.context.loaders.gather(queries.pages_in_all, self.row.id)
-        found = queries.progress_of(self.row, pages)
-        if found is None:
-            return None
-        return Progress(
-            unit=ProgressUnit.PAGES,
-            done=found.done,
-            total=found.total,
-            rate_per_second=found.rate_per_second,
-            eta_seconds=found.eta_seconds,
-        )
+        return await progress_of(info.context, self.row)
 
     @strawberry.field(description="Why it is not running yet; null once it runs or has ended.")
     async def waiting_on(self, info: Info) -> Wait | None:
-        context = info.context
-        ageing = context.services.settings.ageing
-        found = await context.loaders.gather(waits, self.row.id, ageing=ageing)
-        if found is None:
-            return None
-        return Wait(
-            kind=found.kind,
-            detail=found.detail,
-            position=found.position,
-            until=found.until,
-            job_id=found.job_id,
-        )
+        return await wait_of(info.context, self.row)
 
     @strawberry.field(
         description="What is worth telling and did not stop the job: of each document, in the "
         "order of documents, up to 100 that matter most."
     )
     async def issues(self, info: Info) -> list[JobIssue]:
-        found = await info.context.loaders.gather(queries.issues_of, self.row.id)
-        return [
-            JobIssue(
-                code=issue["code"],
-                severity=severity_of(issue),
-                message=issue["message"],
-                page=issue["page"],
-                document_id=document_id,
-            )
-            for document_id, issues in found
-            for issue in issues
-        ]
+        return await issues_of(info.context, self.row.id)
 
     @strawberry.field(description="Its documents in the order they are worked on.")
     async def documents(
