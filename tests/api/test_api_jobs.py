@@ -270,19 +270,19 @@ def refused_inputs() -> Iterator[Any]:
             "a bad tag",
             {"data": [{"source": {"file": None}, "tags": ["a", " "]}]},
             "INVALID_INPUT",
-            [("tags", "string_length")],
+            [("data.0.tags", "string_length")],
         ),
         (
             "half a character in a tag",
             {"data": [{"source": {"file": None}, "tags": ["\ud800"]}]},
             "INVALID_INPUT",
-            [("tags", "string_length")],
+            [("data.0.tags", "string_length")],
         ),
         (
             "no filename",
             {"data": [{"source": {"file": None}, "filename": "a/"}]},
             "INVALID_INPUT",
-            [("filename", "missing")],
+            [("data.0.filename", "missing")],
         ),
     ):
         yield pytest.param(change, code, errors, id=name)
