@@ -1,10 +1,12 @@
 """Who is asking: the application, the key and its scope, found by the key."""
 
+import logging
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
+from sqlalchemy.exc import SQLAlchemyError
 from sqlmodel import col, select, update
 
 from app.accounts.models import ApiKey, Scope
@@ -14,8 +16,13 @@ from app.db.engine import Database
 from app.db.work import reading, transaction
 from app.errors import Forbidden, Unauthenticated
 
+logger = logging.getLogger(__name__)
+
 SEEN_EVERY = timedelta(minutes=1)
 """How fine `last_used_at` is: not every request is worth a write."""
+
+_being_marked: set[UUID] = set()
+"""Who comes with such a key meanwhile does not wait: SQLite's write lock may be long in coming."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +61,8 @@ async def authenticate(database: Database, token: str | None) -> Caller:
         raise Unauthenticated
     if key.expires_at is not None and key.expires_at <= moment:
         raise Unauthenticated
-    if key.last_used_at is None or moment - key.last_used_at > SEEN_EVERY:
+    is_due = key.last_used_at is None or moment - key.last_used_at > SEEN_EVERY
+    if is_due and key.id not in _being_marked:
         await _mark_used(database, key.id, moment)
     return Caller(key.application_id, key.id, key.scope, key.expires_at)
 
@@ -71,8 +79,14 @@ async def revoked(database: Database, callers: Collection[Caller]) -> set[Caller
 
 
 async def _mark_used(database: Database, key_id: UUID, moment: datetime) -> None:
-    # Of many requests at once one writes.
+    # Of many processes at once one writes.
     unseen = col(ApiKey.last_used_at).is_(None) | (col(ApiKey.last_used_at) < moment - SEEN_EVERY)
     statement = update(ApiKey).where(col(ApiKey.id) == key_id, unseen).values(last_used_at=moment)
-    async with transaction(database) as work:
-        await work.session.exec(statement)
+    _being_marked.add(key_id)
+    try:
+        async with transaction(database) as work:
+            await work.session.exec(statement)
+    except SQLAlchemyError as error:  # who only reads may do so, also where nothing can be written
+        logger.warning("the use of a key could not be noted: %s", type(error).__name__)
+    finally:
+        _being_marked.discard(key_id)

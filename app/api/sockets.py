@@ -209,6 +209,8 @@ class SocketHandler(BaseGraphQLTransportWSHandler[Session[Any], None]):
                     await operation.send_result(cast("ExecutionResult", result))
                     if operation.completed:
                         return
+                    # Where the client reads and the next result is at hand, nothing else waits.
+                    await asyncio.sleep(0)
             await operation.send_operation_message({"id": operation.id, "type": "complete"})
         except WebSocketDisconnected:
             return

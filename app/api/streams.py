@@ -83,6 +83,7 @@ class EventStream(Response):
                 with self._admitted(end):
                     async for body in self._results:
                         await self._write(send, f"event: next\ndata: {body}\n\n")
+                        await asyncio.sleep(0)  # others have their turn, however fast it goes
         except TimeoutError:
             if not ended:
                 return  # the client does not read

@@ -1,5 +1,6 @@
 """Who is let in: keys that are good, until they are revoked or expire."""
 
+import asyncio
 from datetime import timedelta
 from itertools import product
 
@@ -76,6 +77,19 @@ async def test_the_use_of_a_key_is_noted_to_the_minute(database: Database) -> No
             await work.session.exec(update(ApiKey).values(last_used_at=then))
         await authenticate(database, token)
         assert ((await stored(database)).last_used_at != then) is noted
+
+
+async def test_while_the_use_of_a_key_cannot_be_noted_only_one_waits(database: Database) -> None:
+    _, token = await new_key(database)
+    async with transaction(database) as work:
+        await work.session.exec(update(ApiKey).values(name="locked"))
+        calls = {asyncio.create_task(authenticate(database, token)) for _ in range(3)}
+        while len(calls) > 1:
+            done, calls = await asyncio.wait(calls, timeout=20, return_when="FIRST_COMPLETED")
+            assert done
+        assert (await stored(database)).last_used_at is None
+    await asyncio.gather(*calls)
+    assert (await stored(database)).last_used_at is not None
 
 
 async def test_only_the_hash_of_a_key_is_kept(database: Database) -> None:

@@ -311,3 +311,20 @@ async def websocket(
         f"ws://{address}/graphql", **{"subprotocols": protocols, **options}
     ) as connection:
         yield Client(connection)
+
+
+@asynccontextmanager
+async def turns() -> AsyncIterator[list[None]]:
+    """Count the turns that others have while the block lasts."""
+    had: list[None] = []
+
+    async def wait() -> None:
+        while True:
+            await asyncio.sleep(0)
+            had.append(None)
+
+    waiting = asyncio.create_task(wait())
+    try:
+        yield had
+    finally:
+        waiting.cancel()

@@ -6,7 +6,18 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from graphql_endpoint import BROKEN, GOOD, ODD, SOON, Caller, Client, World, endpoint, websocket
+from graphql_endpoint import (
+    BROKEN,
+    GOOD,
+    ODD,
+    SOON,
+    Caller,
+    Client,
+    World,
+    endpoint,
+    turns,
+    websocket,
+)
 from websockets.exceptions import InvalidStatus
 from websockets.typing import Origin, Subprotocol
 
@@ -59,6 +70,14 @@ async def test_a_subscription_delivers_and_completes(client: Client) -> None:
         payload = {"data": {"count": number}}
         assert await client.receive() == {"id": "1", "type": "next", "payload": payload}
     assert await client.receive() == {"id": "1", "type": "complete"}
+
+
+async def test_others_have_their_turn_between_two_results(client: Client) -> None:
+    async with turns() as had:
+        await client.subscribe("subscription { count(to: 500) }")
+        while (await client.receive())["type"] != "complete":
+            pass
+    assert len(had) > 500
 
 
 async def test_queries_run_over_websockets_too(client: Client) -> None:

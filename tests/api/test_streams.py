@@ -10,7 +10,7 @@ from typing import Any
 
 import httpx2
 import pytest
-from graphql_endpoint import BEARER, SOON, Caller, World, endpoint
+from graphql_endpoint import BEARER, SOON, Caller, World, endpoint, turns
 
 pytestmark = pytest.mark.anyio
 
@@ -73,6 +73,12 @@ async def test_a_subscription_is_streamed_and_completes(client: httpx2.AsyncClie
         ("next", {"data": {"count": 1}}),
         ("complete", None),
     ]
+
+
+async def test_others_have_their_turn_between_two_results(client: httpx2.AsyncClient) -> None:
+    async with turns() as had:
+        assert len(await every(client, "subscription { count(to: 500) }")) == 501
+    assert len(had) > 500
 
 
 async def test_a_stream_is_a_subscription_by_get_too(client: httpx2.AsyncClient) -> None:
