@@ -314,6 +314,7 @@ async def test_a_worker_outlives_connections_that_break_as_it_looks_at_a_ring(
     id = await paced.create("page One")
     await paced.bell.ring(UUID(id))  # its own may have met a connection that was broken
     await paced.event(id, lambda event: event["status"] == "COMPLETED")
+    assert not working.done()
     working.cancel()
     await asyncio.wait({working})
     await close(worker)
