@@ -8,7 +8,7 @@ import strawberry
 
 from app.api.context import Context, Info
 from app.api.documents import Document, document_of, download_link
-from app.api.pages import Connection, InnerList, Node, connection
+from app.api.pages import Connection, InnerList, Node
 from app.api.vocabulary import AttachmentType, BigInt
 from app.db.pages import PageRequest, cursor_of
 from app.errors import NotFound
@@ -96,9 +96,9 @@ async def attachment_connection(
     own = InnerList("attachments", job_id)
     page = await load(attachments.of_jobs, job_id, types=types, request=own.request(request))
     context.spend(len(page.rows))
-    return connection(
+    return own.connection(
         page,
         node=Attachment.from_row,
-        cursor=lambda row: own.cursor(cursor_of(row.id)),
+        place=lambda row: cursor_of(row.id),
         count=count,
     )

@@ -16,7 +16,6 @@ from app.api.pages import (
     Connection,
     InnerList,
     Node,
-    connection,
     existing_id,
     placed_connection,
 )
@@ -135,10 +134,10 @@ class Document(Node):
             job_queries.using, id, caller=context.caller, request=request
         )
         context.spend(len(page.rows))
-        return connection(
+        return own.connection(
             page,
             node=Job.from_row,
-            cursor=lambda row: own.cursor(cursor_of(row.id)),
+            place=lambda row: cursor_of(row.id),
             count=lambda: context.loaders.gather(job_queries.count_using, id),
         )
 

@@ -8,7 +8,7 @@ import strawberry
 from app.api.attachments import Attachment, result_of
 from app.api.context import Context, Info
 from app.api.documents import Document, document_of
-from app.api.pages import Connection, InnerList, connection
+from app.api.pages import Connection, InnerList
 from app.api.vocabulary import AttachmentType, ErrorCode, JobStatus, Severity
 from app.api.workflows import Option, options_of
 from app.db.pages import PageRequest
@@ -108,10 +108,10 @@ async def document_connection(
     own = InnerList("documents", job_id)
     page = await load(queries.documents_of, job_id, request=own.request(request), statuses=statuses)
     context.spend(len(page.rows))
-    return connection(
+    return own.connection(
         page,
         node=JobDocument.from_row,
-        cursor=lambda row: own.cursor(queries.document_cursor(row)),
+        place=queries.document_cursor,
         count=count,
     )
 

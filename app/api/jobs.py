@@ -23,7 +23,6 @@ from app.api.pages import (
     Connection,
     InnerList,
     Node,
-    connection,
     placed_connection,
 )
 from app.api.progress import Progress, Wait, progress_of, wait_of
@@ -331,9 +330,9 @@ async def _related_connection(
     own = InnerList(relation.value.lower(), job_id)
     page = await load(relations.related, job_id, relation=relation, request=own.request(request))
     context.spend(len(page.rows))
-    return connection(
+    return own.connection(
         page,
         node=Job.from_row,
-        cursor=lambda row: own.cursor(relations.related_cursor(row)),
+        place=relations.related_cursor,
         count=count,
     )

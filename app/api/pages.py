@@ -94,6 +94,17 @@ class InnerList:
         """Return a place in this list as an opaque word."""
         return cursor(self.name, self.owner.hex, place)
 
+    def connection(
+        self,
+        page: Page[Row],
+        *,
+        node: Callable[[Row], NodeT],
+        place: Callable[[Row], str],
+        count: Callable[[], Awaitable[int]],
+    ) -> Connection[NodeT]:
+        """Translate a page of this list. place: of a row in it, as the query tells it."""
+        return connection(page, node=node, cursor=lambda row: self.cursor(place(row)), count=count)
+
 
 def connection(
     page: Page[Row],

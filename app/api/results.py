@@ -9,7 +9,7 @@ import strawberry
 
 from app.api.context import Context, Info
 from app.api.documents import Document, document_of
-from app.api.pages import NOBODY, Connection, InnerList, Node, connection, id_or_none
+from app.api.pages import NOBODY, Connection, InnerList, Node, id_or_none
 from app.api.rules import ConditionalResult
 from app.api.vocabulary import JobType, SegmentStatus
 from app.characters import UNREADABLE
@@ -188,10 +188,10 @@ class PredictResult:
         request = own.request(page_request(first, after))
         page = await load(queries.predictions_of, self.job_id, request=request)
         info.context.spend(len(page.rows))
-        return connection(
+        return own.connection(
             page,
             node=Prediction.from_row,
-            cursor=lambda row: own.cursor(queries.document_cursor(row)),
+            place=queries.document_cursor,
             count=count,
         )
 
@@ -270,8 +270,8 @@ async def _produced(context: Context, job_id: UUID, request: PageRequest) -> Con
     own = InnerList("produced", job_id)
     page = await load(production.produced_by, job_id, request=own.request(request))
     context.spend(len(page.rows))
-    return connection(
-        page, node=Document.from_row, cursor=lambda row: own.cursor(cursor_of(row.id)), count=count
+    return own.connection(
+        page, node=Document.from_row, place=lambda row: cursor_of(row.id), count=count
     )
 
 
@@ -294,10 +294,10 @@ async def segment_connection(
         queries.segments_of, job_id, request=own.request(request), document_id=document_id, tag=tag
     )
     context.spend(len(page.rows))
-    return connection(
+    return own.connection(
         page,
         node=Segment.from_row,
-        cursor=lambda row: own.cursor(queries.segment_cursor(row)),
+        place=queries.segment_cursor,
         count=count,
     )
 
